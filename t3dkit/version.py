@@ -1,0 +1,3 @@
+"""The version of the whole toolkit."""
+
+VERSION = "0.1.0"
