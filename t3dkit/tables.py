@@ -50,7 +50,9 @@ def read_table(path: Path, schema: pa.Schema | None = None) -> pa.Table:
         The file is absent, is no Parquet, or lacks a column.
     """
     if not path.is_file():
-        raise ContractError(f"{path.name} is missing in {path.parent}: the data set is incomplete, run the curation again")
+        raise ContractError(
+            f"{path.name} is missing in {path.parent}: the data set is incomplete, run the curation again"
+        )
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:

@@ -19,6 +19,7 @@ class Code(StrEnum):
     meaning: str
 
     def __new__(cls, value: str, meaning: str = "") -> Self:
+        """Make a member whose value is the code and whose `meaning` is the line that explains it."""
         member = str.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
