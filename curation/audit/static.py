@@ -1,0 +1,136 @@
+"""The static audit: one HTML file to mail, with everything inside it and nothing that identifies.
+
+Enters: a data set. Leaves: a self-contained page: cohort flow, distributions, the most suspicious cases with
+pictures, every drop reason. It loads nothing from anywhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from curation.audit.casebook import Box, Case, Casebook
+from curation.audit.pages import environment, report_parts
+from curation.audit.slices import PLANES, grey, slice_pixels
+from curation.contract import Dataset
+from t3dkit.atomic import write_text
+from t3dkit.progress import Progress
+from volumes.nifti import read_volume
+
+N_CASES = 12
+PICTURE_HEIGHT_PX = 260
+_COLOURS = {"mask": (125, 240, 140), "pointer": (255, 139, 208), "landmark": (90, 209, 255)}
+
+
+def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any]:
+    """Write the static audit page of the data set at `root` to `file`; returns the summary.
+
+    Raises
+    ------
+    ConfigError
+        `root` is no data set.
+    """
+    book = Casebook(Dataset.open(root))
+    worst = list(book.pairs)[:N_CASES]
+    cases = []
+    with progress.task("audit page", total=len(worst)) as task:
+        for pair_id in worst:
+            case = book.case(pair_id)
+            if case is not None:
+                cases.append(_illustrated(book, case))
+            task.advance()
+    reasons = Counter((row["stage"], row["kind"], row["reason"]) for row in book.dropped)
+    page = (
+        environment()
+        .get_template("static.html")
+        .render(
+            name=book.dataset.manifest.get("name", "data set"),
+            style=files("curation.audit").joinpath("assets/audit.css").read_text(encoding="utf-8"),
+            flow=book.dataset.manifest.get("counts", {}),
+            counts=[(*key, count) for key, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))],
+            charts=distributions(book),
+            cases=cases,
+            n_pairs=len(book.pairs),
+            verdicts=sorted(Counter(book.dataset.verdicts.values()).items()),
+        )
+    )
+    write_text(file, page)
+    return {"page": str(file), "pairs": len(book.pairs), "cases_shown": len(cases), "bytes": file.stat().st_size}
+
+
+def distributions(book: Casebook) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Bar charts of the data set: (title, [(label, count)])."""
+    volumes, pairs = list(book.volumes.values()), list(book.pairs.values())
+    sentences = book.dataset.rows("sentences")
+    return [
+        ("Pairs per split", _counted(pair["split"] for pair in pairs)),
+        ("Suspicion", _binned([pair["suspicion"] or 0.0 for pair in pairs], edges=np.linspace(0, 1, 6), unit="")),
+        ("Flags of pairs", _counted(flag for pair in pairs for flag in pair["flags"] or ())),
+        ("Covered body regions", _counted(name for row in volumes for name in row["body_regions"] or ())),
+        ("Vendor", _counted(row["vendor"] or "not given" for row in volumes)),
+        ("Kernel", _counted(row["kernel"] or "not given" for row in volumes)),
+        (
+            "Slice spacing of the source",
+            _binned([row["spacing_source_mm"][-1] for row in volumes], edges=[0, 1, 2, 3, 4, 6, 99], unit=" mm"),
+        ),
+        ("Repairs", _counted(repair["code"] for row in volumes for repair in row["repairs"] or ())),
+        ("Sentences per section", _counted(row["section"] for row in sentences)),
+        ("Assertions", _counted(row["assertion"] for row in sentences)),
+        ("Most named regions", _counted(name for row in sentences for name in row["regions"] or ())[:20]),
+    ]
+
+
+def picture_png(data: np.ndarray, spacing_mm: list[float], boxes: Iterable[Box], *, plane: str) -> bytes:
+    """A slice through the middle of the first box (or of the volume) with every box that it cuts, as PNG."""
+    boxes = list(boxes)
+    axis, across, along = PLANES[plane]
+    index = boxes[0].centre_ijk[axis] if boxes else data.shape[axis] // 2
+    picture = Image.fromarray(grey(np.asarray(slice_pixels(data, plane=plane, index=index), np.float32), "soft"))
+    scale_mm = PICTURE_HEIGHT_PX / max(picture.height * spacing_mm[along], picture.width * spacing_mm[across])
+    size = tuple(
+        max(1, round(n * spacing_mm[a] * scale_mm)) for n, a in ((picture.width, across), (picture.height, along))
+    )
+    picture = picture.resize(size, Image.Resampling.BILINEAR).convert("RGB")
+    draw = ImageDraw.Draw(picture)
+    for box in boxes:
+        if box.start_ijk[axis] <= index < box.start_ijk[axis] + box.size_ijk[axis]:
+            corners = [
+                (data.shape[a] - box.start_ijk[a] - far * box.size_ijk[a]) * spacing_mm[a] * scale_mm
+                for far in (1, 0)
+                for a in (across, along)
+            ]
+            draw.rectangle(corners, outline=_COLOURS[box.source], width=2)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _illustrated(book: Casebook, case: Case) -> dict[str, Any]:
+    data, _ = read_volume(book.dataset.volume_path(case.volume))
+    boxes = [box for sentence in case.sentences for box in case.boxes[sentence["sentence_id"]][:1]]
+    pictures = [
+        (plane, base64.b64encode(picture_png(data, case.volume["spacing_mm"], boxes, plane=plane)).decode())
+        for plane in ("axial", "coronal", "sagittal")
+    ]
+    return {"case": case, "parts": report_parts(case), "pictures": pictures}
+
+
+def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
+    return sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
+
+
+def _binned(values: list[float], *, edges: Iterable[float], unit: str) -> list[tuple[str, int]]:
+    edges = list(edges)
+    counts, _ = np.histogram(values, bins=edges)
+    return [
+        (f"{low:g} to {high:g}{unit}", int(count))
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""The documentation; `python -m docs.make` rewrites the pages that are made from code."""

@@ -1,0 +1,121 @@
+"""A data set of two pairs for tests of the audit, written through the contract."""
+
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+
+from curation.contract import SCHEMA_VERSION, TABLES
+from t3dkit.tables import write_table
+
+HOSTILE = "<script>alert('x')</script>"
+TEXTS = (
+    "FINDINGS:\nThe liver is normal. There is a 12 mm nodule in the right upper lobe.\n",
+    f"Findings: spleen {HOSTILE} enlarged. No effusion. <img src=x onerror=alert(1)>\n",
+)
+SPANS = (((10, 30), (31, 77)), ((10, 56), (57, 69)))
+REGIONS = ((("liver",), ("lung_upper_lobe_right",)), (("spleen",), ("pleura_left", "pleura_right")))
+
+
+def write_small_dataset(root: Path) -> Path:
+    """Write the data set to `root`; its second report is hostile, its first pair the more suspicious one."""
+    shape = (20, 24, 30)
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    (root / "volumes").mkdir(parents=True)
+    rows: dict[str, list] = {name: [] for name in TABLES}
+    for n, (text, spans, regions) in enumerate(zip(TEXTS, SPANS, REGIONS, strict=True)):
+        data = np.random.default_rng(n).integers(-1000, 400, shape, dtype=np.int16)
+        nib.save(nib.Nifti1Image(data, affine), root / f"volumes/volume-{n}.nii")
+        rows["pairs"].append(
+            {
+                "pair_id": f"pair-{n}",
+                "patient_id": f"patient-{n}",
+                "study_id": f"study-{n}",
+                "report_id": f"report-{n}",
+                "volume_id": f"volume-{n}",
+                "split": ("test", "train")[n],
+                "link_rule": "accession",
+                "link_confidence": 0.99,
+                "n_sentences": 2,
+                "n_located": 2 * n,
+                "flags": ["NOTHING_LOCATED"] if n == 0 else [],
+                "suspicion": 0.7 - 0.5 * n,
+            }
+        )
+        rows["volumes"].append(
+            {
+                "volume_id": f"volume-{n}",
+                "study_id": f"study-{n}",
+                "series_id": f"series-{n}",
+                "path": f"volumes/volume-{n}.nii",
+                "sha256": "0" * 64,
+                "shape_ijk": shape,
+                "spacing_mm": [3.0, 3.0, 3.0],
+                "affine_ras": affine.ravel().tolist(),
+                "modality": "CT",
+                "body_regions": ["chest", "abdomen"],
+                "n_slices_source": 45,
+                "spacing_source_mm": [0.8, 0.8, 2.0],
+                "kernel": "B30f",
+                "vendor": "SIEMENS",
+                "repairs": [{"code": "DEDUP_IDENTICAL", "detail": "1 slice"}],
+                "hu_percentiles": [-1000.0] * 7,
+                "padding_fraction": 0.1,
+            }
+        )
+        rows["series"].append(
+            {
+                "study_id": f"study-{n}",
+                "series_id": f"series-{n}",
+                "stack": 0,
+                "modality": "CT",
+                "n_instances": 45,
+                "geometry": "axial",
+                "verdict": "kept",
+                "rank": 1,
+                "rank_reasons": ["thin"],
+            }
+        )
+        rows["reports"].append({"report_id": f"report-{n}", "pair_id": f"pair-{n}", "text": text, "sections": []})
+        for index, (span, named) in enumerate(zip(spans, regions, strict=True)):
+            rows["sentences"].append(
+                {
+                    "sentence_id": f"sentence-{n}-{index}",
+                    "report_id": f"report-{n}",
+                    "pair_id": f"pair-{n}",
+                    "section": "findings",
+                    "index": index,
+                    "char_start": span[0],
+                    "char_end": span[1],
+                    "text": text[slice(*span)],
+                    "regions": list(named),
+                    "assertion": ("present", "absent")[index],
+                    "is_normal": False,
+                    "is_prior_comparison": False,
+                    "measurements_mm": [],
+                }
+            )
+            for region in named if n else ():
+                rows["regions"].append(
+                    {
+                        "volume_id": f"volume-{n}",
+                        "region": region,
+                        "source": "landmark",
+                        "start_ijk": [2, 3, 4 + index],
+                        "size_ijk": [8, 9, 10],
+                        "confidence": 0.8,
+                    }
+                )
+    rows["dropped"].append(
+        {"stage": "convert", "kind": "series", "item_id": "series-9", "reason": "TOO_FEW_SLICES", "detail": "2"}
+    )
+    for name, schema in TABLES.items():
+        write_table(root / f"{name}.parquet", rows[name], schema)
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "name": "small",
+        "counts": {"convert": {"in": 3, "kept": 2, "dropped": 1}},
+    }
+    (root / "dataset.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return root
