@@ -19,9 +19,9 @@ def reasons_page() -> str:
     lines = [
         "# Reasons, repairs and flags",
         "",
-        "Every input is kept or dropped, and every drop has one of these reasons; every repair and flag has one of these",
-        "codes. The lists are closed: code that wants a new reason adds it here first. This page is written by `make docs`",
-        "from the enumerations themselves.",
+        "Every input is kept or dropped, and every drop has one of these reasons; every repair and flag has one of",
+        "these codes. The lists are closed: code that wants a new reason adds it here first. This page is written by",
+        "`make docs` from the enumerations themselves.",
     ]
     for title, kinds in ROOMS.items():
         lines += ["", f"## {title[0].upper()}{title[1:]}", "", "| code | meaning |", "| --- | --- |"]
@@ -33,8 +33,9 @@ def configuration_page() -> str:
     """The commented default configuration."""
     return (
         "# Configuration of a curation\n\n"
-        "One TOML file, given with `--config`. `python -m curation config --print` prints what follows: every key with its\n"
-        "unit and default. An unknown key is an error that names the nearest known one. This page is written by `make docs`.\n\n"
+        "One TOML file, given with `--config`. `python -m curation config --print` prints what follows: every key\n"
+        "with its unit and default. An unknown key is an error that names the nearest known one. This page is\n"
+        "written by `make docs`.\n\n"
         f"```toml\n{default_toml().strip()}\n```\n"
     )
 

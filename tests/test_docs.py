@@ -1,6 +1,6 @@
 """Pages that are made from code are current."""
 
-from docs.make import PAGES, HERE
+from docs.make import HERE, PAGES
 
 
 def test_generated_pages_are_current():

@@ -16,8 +16,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from curation.audit.casebook import Case, Casebook
 from curation.audit.slices import PLANES, WINDOWS
 from curation.audit.verdicts import Decision
-from curation.contract import SPLITS, VERDICTS, affine_of
 from curation.codes import meaning
+from curation.contract import SPLITS, VERDICTS, affine_of
 
 PAGE_SIZE = 100
 

@@ -32,12 +32,12 @@ pytestmark = [
 ]
 
 
-@pytest.fixture()
+@pytest.fixture
 def root(tmp_path):
     return write_small_dataset(tmp_path / "dataset")
 
 
-@pytest.fixture()
+@pytest.fixture
 def address(root):
     import socket
 
@@ -55,7 +55,7 @@ def address(root):
     thread.join(timeout=20)
 
 
-@pytest.fixture()
+@pytest.fixture
 def page():
     from playwright.sync_api import sync_playwright
 

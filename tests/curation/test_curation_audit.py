@@ -22,12 +22,12 @@ TOKEN = "a-token-of-this-test"
 ORIGIN = {"Origin": "http://127.0.0.1:8999"}
 
 
-@pytest.fixture()
+@pytest.fixture
 def root(tmp_path):
     return write_small_dataset(tmp_path / "dataset")
 
 
-@pytest.fixture()
+@pytest.fixture
 def client(root):
     with TestClient(application(root, token=TOKEN, port=8999), base_url="http://127.0.0.1:8999") as made:
         made.cookies.set(COOKIE, TOKEN)

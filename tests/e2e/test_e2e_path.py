@@ -136,7 +136,7 @@ def test_bad_input_gives_a_clear_message_and_code(words, code, says, demo_export
     places["empty"] = tmp_path / "empty"
     places["empty"].mkdir()
     places["badcsv"] = write_config(tmp_path / "bad.csv", "colour,shape\nred,round\n")
-    places["badkey"] = write_config(tmp_path / "bad.toml", "[grid]\nspacing_millimetres = 2.0\n")
+    places["bad"] = write_config(tmp_path / "bad.toml", "[grid]\nspacing_millimetres = 2.0\n")
     places["newer"] = tmp_path / "newer"
     shutil.copytree(demo_dataset, places["newer"], ignore=shutil.ignore_patterns("volumes", "labels"))
     manifest = json.loads((places["newer"] / "dataset.json").read_text(encoding="utf-8"))
