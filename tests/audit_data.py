@@ -14,7 +14,17 @@ TEXTS = (
     "FINDINGS:\nThe liver is normal. There is a 12 mm nodule in the right upper lobe.\n",
     f"Findings: spleen {HOSTILE} enlarged. No effusion. <img src=x onerror=alert(1)>\n",
 )
-SPANS = (((10, 30), (31, 77)), ((10, 56), (57, 69)))
+SPANS = tuple(
+    tuple((text.index(part), text.index(part) + len(part)) for part in parts)
+    for text, parts in zip(
+        TEXTS,
+        (
+            ("The liver is normal.", "There is a 12 mm nodule in the right upper lobe."),
+            (f"spleen {HOSTILE} enlarged.", "No effusion."),
+        ),
+        strict=True,
+    )
+)
 REGIONS = ((("liver",), ("lung_upper_lobe_right",)), (("spleen",), ("pleura_left", "pleura_right")))
 
 

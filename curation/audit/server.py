@@ -42,7 +42,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_ASSETS = {"audit.js": "text/javascript", "audit.css": "text/css"}
+_ASSETS = {"audit.js": "text/javascript", "audit.css": "text/css", "icon.svg": "image/svg+xml"}
 _VOLUMES_OPEN = 8
 MAX_NOTE_CHARS = 4000
 
@@ -155,7 +155,7 @@ class Audit:
     def thumbnail(self, request: Request) -> Response:
         """The middle coronal slice, small."""
         spacing = tuple(self.book.volumes[request.path_params["volume_id"]]["spacing_mm"])
-        png = thumbnail_png(self._voxels(request), spacing)  # type: ignore[arg-type]
+        png = thumbnail_png(self._voxels(request), spacing)
         return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
     async def verdict(self, request: Request) -> Response:
@@ -212,5 +212,5 @@ def application(root: Path, *, token: str, port: int) -> Starlette:
             Route("/verdict/{pair_id}", audit.verdict, methods=["POST"]),
             Route("/assets/{name}", audit.asset),
         ],
-        middleware=[Middleware(Guard, token=token, hosts=hosts)],
+        middleware=[Middleware(Guard, token=token, hosts=hosts)],  # type: ignore[arg-type]
     )

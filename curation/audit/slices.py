@@ -7,7 +7,7 @@ slices, anterior is up on axial and left on sagittal ones, the head is up on cor
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -42,21 +42,30 @@ def slice_pixels(data: np.ndarray, *, plane: str, index: int) -> np.ndarray:
 
 def slice_png(data: np.ndarray, *, plane: str, index: int, window: str) -> bytes:
     """One slice as PNG, one picture pixel a voxel; the page stretches it to millimetres."""
-    return _png(grey(np.asarray(slice_pixels(data, plane=plane, index=index), dtype=np.float32), window))
+    pixels = grey(np.asarray(slice_pixels(data, plane=plane, index=index), dtype=np.float32), window)
+    return png_of(Image.fromarray(pixels))
 
 
-def thumbnail_png(data: np.ndarray, spacing_mm: tuple[float, float, float], *, height_px: int = 120) -> bytes:
+def shown_slice(
+    data: np.ndarray, spacing_mm: Sequence[float], *, plane: str, index: int, longest_px: int, window: str = "soft"
+) -> tuple[Image.Image, float]:
+    """One slice at true proportions and its scale in picture pixels per mm; the longer side is `longest_px`."""
+    picture = Image.fromarray(grey(np.asarray(slice_pixels(data, plane=plane, index=index), dtype=np.float32), window))
+    _, across, along = PLANES[plane]
+    width_mm, height_mm = picture.width * spacing_mm[across], picture.height * spacing_mm[along]
+    px_per_mm = longest_px / max(width_mm, height_mm)
+    size = (max(1, round(width_mm * px_per_mm)), max(1, round(height_mm * px_per_mm)))
+    return picture.resize(size, Image.Resampling.BILINEAR), px_per_mm
+
+
+def thumbnail_png(data: np.ndarray, spacing_mm: Sequence[float], *, longest_px: int = 120) -> bytes:
     """The middle coronal slice at true proportions, for a contact sheet."""
-    picture = Image.fromarray(grey(slice_pixels(data, plane="coronal", index=data.shape[1] // 2), "soft"))
-    width_mm, height_mm = picture.width * spacing_mm[0], picture.height * spacing_mm[2]
-    scale = height_px / max(height_mm, width_mm)
-    size = (max(1, round(width_mm * scale)), max(1, round(height_mm * scale)))
-    buffer = io.BytesIO()
-    picture.resize(size, Image.Resampling.BILINEAR).save(buffer, "PNG")
-    return buffer.getvalue()
+    picture, _ = shown_slice(data, spacing_mm, plane="coronal", index=data.shape[1] // 2, longest_px=longest_px)
+    return png_of(picture)
 
 
-def _png(pixels: np.ndarray) -> bytes:
+def png_of(picture: Image.Image) -> bytes:
+    """A picture as PNG bytes."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    picture.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()

@@ -7,26 +7,25 @@ pictures, every drop reason. It loads nothing from anywhere.
 from __future__ import annotations
 
 import base64
-import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 
 from curation.audit.casebook import Box, Case, Casebook
 from curation.audit.pages import environment, report_parts
-from curation.audit.slices import PLANES, grey, slice_pixels
+from curation.audit.slices import PLANES, png_of, shown_slice
 from curation.contract import Dataset
 from t3dkit.atomic import write_text
 from t3dkit.progress import Progress
 from volumes.nifti import read_volume
 
 N_CASES = 12
-PICTURE_HEIGHT_PX = 260
+PICTURE_PX = 300
 _COLOURS = {"mask": (125, 240, 140), "pointer": (255, 139, 208), "landmark": (90, 209, 255)}
 
 
@@ -88,39 +87,40 @@ def distributions(book: Casebook) -> list[tuple[str, list[tuple[str, int]]]]:
     ]
 
 
-def picture_png(data: np.ndarray, spacing_mm: list[float], boxes: Iterable[Box], *, plane: str) -> bytes:
+def picture_png(data: np.ndarray, spacing_mm: list[float], boxes: Sequence[Box], *, plane: str) -> bytes:
     """A slice through the middle of the first box (or of the volume) with every box that it cuts, as PNG."""
-    boxes = list(boxes)
     axis, across, along = PLANES[plane]
     index = boxes[0].centre_ijk[axis] if boxes else data.shape[axis] // 2
-    picture = Image.fromarray(grey(np.asarray(slice_pixels(data, plane=plane, index=index), np.float32), "soft"))
-    scale_mm = PICTURE_HEIGHT_PX / max(picture.height * spacing_mm[along], picture.width * spacing_mm[across])
-    size = tuple(
-        max(1, round(n * spacing_mm[a] * scale_mm)) for n, a in ((picture.width, across), (picture.height, along))
-    )
-    picture = picture.resize(size, Image.Resampling.BILINEAR).convert("RGB")
+    grey_picture, px_per_mm = shown_slice(data, spacing_mm, plane=plane, index=index, longest_px=PICTURE_PX)
+    picture = grey_picture.convert("RGB")
     draw = ImageDraw.Draw(picture)
     for box in boxes:
         if box.start_ijk[axis] <= index < box.start_ijk[axis] + box.size_ijk[axis]:
             corners = [
-                (data.shape[a] - box.start_ijk[a] - far * box.size_ijk[a]) * spacing_mm[a] * scale_mm
+                (data.shape[a] - box.start_ijk[a] - far * box.size_ijk[a]) * spacing_mm[a] * px_per_mm
                 for far in (1, 0)
                 for a in (across, along)
             ]
             draw.rectangle(corners, outline=_COLOURS[box.source], width=2)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+    return png_of(picture)
+
+
+def telling_sentence(case: Case) -> dict[str, Any] | None:
+    """The sentence to picture: the first located finding, else the first located sentence, else None."""
+    located = [sentence for sentence in case.sentences if case.boxes[sentence["sentence_id"]]]
+    findings = [row for row in located if row["assertion"] == "present" and not row["is_normal"]]
+    return next(iter(findings + located), None)
 
 
 def _illustrated(book: Casebook, case: Case) -> dict[str, Any]:
     data, _ = read_volume(book.dataset.volume_path(case.volume))
-    boxes = [box for sentence in case.sentences for box in case.boxes[sentence["sentence_id"]][:1]]
+    sentence = telling_sentence(case)
+    boxes = case.boxes[sentence["sentence_id"]] if sentence else ()
     pictures = [
         (plane, base64.b64encode(picture_png(data, case.volume["spacing_mm"], boxes, plane=plane)).decode())
         for plane in ("axial", "coronal", "sagittal")
     ]
-    return {"case": case, "parts": report_parts(case), "pictures": pictures}
+    return {"case": case, "sentence": sentence, "parts": report_parts(case), "pictures": pictures}
 
 
 def _counted(values: Iterable[str]) -> list[tuple[str, int]]:

@@ -86,10 +86,10 @@ def test_from_the_worklist_to_a_verdict_with_the_keyboard_alone(page, address, r
     page.goto(f"{address}/case/pair-0")
     page.keyboard.press("j")
     page.keyboard.press("r")
-    page.wait_for_function("document.getElementById('current').textContent === 'reject'")
+    page.locator("#current", has_text="reject").wait_for()
     assert Dataset.open(root).verdicts == {"pair-0": "reject"}
     page.keyboard.press("u")
-    page.wait_for_function("document.getElementById('current').textContent === 'none yet'")
+    page.locator("#current", has_text="none yet").wait_for()
     page.keyboard.press("n")
     page.wait_for_url("**/case/pair-1")
 

@@ -53,7 +53,7 @@ def test_pictures_have_the_right_size():
 
     png = Image.open(io.BytesIO(slice_png(data, plane="coronal", index=99, window="lung")))
     assert png.size == (10, 30)
-    thumbnail = Image.open(io.BytesIO(thumbnail_png(data, (3.0, 3.0, 2.0), height_px=60)))
+    thumbnail = Image.open(io.BytesIO(thumbnail_png(data, (3.0, 3.0, 2.0), longest_px=60)))
     assert thumbnail.size == (30, 60)
 
 
