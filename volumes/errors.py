@@ -1,11 +1,11 @@
 """Errors of `volumes`.
 
-    VolumeError            ends as Dropped(reason, detail), in one function
-    ├── SourceError        a file or container cannot be read
-    ├── HeaderError        a header lies
-    ├── DecodeError        pixels cannot be had
-    ├── SeriesGeometryError  slices do not make a volume
-    └── IntensityError     values are no HU
+VolumeError            ends as Dropped(reason, detail), in one function
+├── SourceError        a file or container cannot be read
+├── HeaderError        a header lies
+├── DecodeError        pixels cannot be had
+├── SeriesGeometryError  slices do not make a volume
+└── IntensityError     values are no HU
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ class DropReason(Code):
     ARCHIVE_LIMIT = "ARCHIVE_LIMIT", "an archive exceeds the limits on size, ratio, depth or number of members"
     ARCHIVE_ESCAPE = "ARCHIVE_ESCAPE", "an archive member names a place outside the archive"
     ENCRYPTED = "ENCRYPTED", "the archive or member is encrypted"
+    DUPLICATE_IMAGE = "DUPLICATE_IMAGE", "the same place and pixels as another image of the series, which is kept"
     DUPLICATE_FILE = "DUPLICATE_FILE", "the same bytes were found before under another name"
     # identity
     NO_PATIENT = "NO_PATIENT", "the file names no patient"
@@ -98,7 +99,10 @@ class RepairCode(Code):
     LOCALIZER_REMOVED = "LOCALIZER_REMOVED", "localizer images inside the series were set aside"
     IRREGULAR_RESAMPLED = "IRREGULAR_RESAMPLED", "unequal slice spacing was resampled to a regular grid"
     RESCALE_PER_SLICE = "RESCALE_PER_SLICE", "rescale differs between slices and was applied slice by slice"
-    RESCALE_ASSUMED = "RESCALE_ASSUMED", "rescale was missing; air shows that the values are HU already or offset by 1024"
+    RESCALE_ASSUMED = (
+        "RESCALE_ASSUMED",
+        "rescale was missing; air shows that the values are HU already or offset by 1024",
+    )
     PIXREP = "PIXREP", "signed values were declared unsigned, or the reverse"
     WRAP_12BIT = "WRAP_12BIT", "values had wrapped around 12 bits"
     PADDING_TO_AIR = "PADDING_TO_AIR", "padding values were set to air"

@@ -32,21 +32,28 @@ class FileRef:
     name : str
         Relative to the source, members joined with ``!/``; what tables show.
     size_bytes : int
+    is_salvaged : bool
+        Found by scanning an archive whose directory is damaged.
     """
 
     name: str
     path: str
     members: tuple[str, ...] = ()
     size_bytes: int = 0
+    is_salvaged: bool = False
 
 
 @dataclass(frozen=True)
 class FileDrop:
-    """A file that goes no further, and why."""
+    """A file that goes no further, and why.
+
+    `series_instance_uid` is known when the header could still be read that far: the rest of that series is incomplete.
+    """
 
     file: FileRef
     reason: Code
     detail: str = ""
+    series_instance_uid: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,217 @@
+"""A whole source to a folder of volumes and two tables.
+
+Enters: a source, a grid, an output folder. Leaves: OUT/volumes/*.nii, OUT/series.parquet, OUT/dropped.parquet and a
+summary whose numbers add up. Refuses: to stop for one bad series.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from t3dkit.atomic import sweep_temporaries
+from t3dkit.errors import DataError
+from t3dkit.progress import Progress
+from t3dkit.tables import write_table
+from t3dkit.verdict import Dropped
+from volumes import series_table
+from volumes.reasons import DropReason, Flag, RepairCode
+from volumes.records import Grid, Stack
+from volumes.scan import Scan, scan_source
+from volumes.select import rank_stacks
+from volumes.stacks import StackDrop, build_stacks
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stack to one file; small enough to be sent to another process."""
+
+    stack: Stack
+    grid: Grid
+    folder: Path
+    suffix: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a source holds before any pixel is converted."""
+
+    scan: Scan
+    stacks: tuple[Stack, ...]
+    dropped: tuple[StackDrop, ...]
+    ranks: dict[tuple[str, int, str], tuple[int, tuple[str, ...]]]
+
+    def rank(self, stack: Stack) -> Row:
+        """Columns of a stack's place among its study's."""
+        rank, reasons = self.ranks[_key(stack)]
+        return {"rank": rank, "rank_reasons": list(reasons)}
+
+
+def plan_source(source: Path, progress: Progress) -> Plan:
+    """Read all headers, build all stacks, rank them within their study."""
+    scan = scan_source(source, progress)
+    stacks: list[Stack] = []
+    dropped: list[StackDrop] = []
+    with progress.task("building stacks", len(scan.series)) as task:
+        for instances in scan.series:
+            outcome = build_stacks(instances, lost=scan.lost_of(instances[0].series_instance_uid))
+            stacks += outcome.stacks
+            dropped += outcome.dropped
+            task.advance(1, stacks=len(outcome.stacks), dropped=len(outcome.dropped))
+    studies: dict[str, list[Stack]] = defaultdict(list)
+    for stack in stacks:
+        studies[stack.head.study_instance_uid].append(stack)
+    ranks = {
+        _key(ranked.stack): (ranked.rank, ranked.reasons) for study in studies.values() for ranked in rank_stacks(study)
+    }
+    return Plan(scan, tuple(stacks), tuple(dropped), ranks)
+
+
+def convert_source(
+    source: Path, out: Path, *, grid: Grid, suffix: str, workers: int, progress: Progress
+) -> dict[str, Any]:
+    """Convert everything under `source`; answers the summary.
+
+    Raises
+    ------
+    DataError
+        The source holds no file, or no DICOM; the tables are written all the same.
+    """
+    plan = plan_source(source, progress)
+    folder = out / "volumes"
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep_temporaries(out)
+    rows: list[Row] = []
+    dropped_rows: list[Row] = [series_table.dropped_file(drop) for drop in plan.scan.dropped]
+    kept_files: set[str] = set()
+    for drop in plan.dropped:
+        rows.append(series_table.drop_row(drop))
+        dropped_rows.append(series_table.dropped_series("stacks", rows[-1]))
+    lost: list[tuple[str, Sequence[Any], str, str]] = [
+        ("stacks", [item.file for item in drop.instances], str(drop.reason), drop.detail) for drop in plan.dropped
+    ]
+    jobs = [Job(stack, grid, folder, suffix) for stack in plan.stacks]
+    with progress.task("converting", len(jobs)) as task:
+        for job, row in _run_jobs(jobs, workers):
+            row.update(plan.rank(job.stack))
+            rows.append(row)
+            files = [instance.file for instance, _ in job.stack.slices]
+            if row["verdict"] == "kept":
+                kept_files.update(file.name for file in files)
+                task.advance(1, kept=1)
+            else:
+                dropped_rows.append(series_table.dropped_series("convert", row))
+                lost.append(("convert", files, row["reason"], row["detail"]))
+                task.advance(1, dropped=1)
+    dropped_rows += _lost_files(lost, kept_files)
+    write_table(
+        out / "series.parquet",
+        rows,
+        series_table.SERIES,
+        sort_by=("study_instance_uid", "series_instance_uid", "stack"),
+    )
+    write_table(
+        out / "dropped.parquet", dropped_rows, series_table.DROPPED, sort_by=("stage", "kind", "item", "reason")
+    )
+    if not plan.scan.series:
+        found = Counter(row["reason"] for row in dropped_rows if row["kind"] == "file")
+        why = ", ".join(f"{count} {reason}" for reason, count in found.most_common())
+        raise DataError(
+            f"none of the {plan.scan.n_files} files found is a usable DICOM object ({why}); dropped.parquet in the "
+            "output lists them"
+        )
+    return summarise(plan.scan.n_files, rows, dropped_rows, n_kept_files=len(kept_files))
+
+
+def summarise(n_files: int, rows: Sequence[Row], dropped_rows: Sequence[Row], *, n_kept_files: int) -> dict[str, Any]:
+    """Counts of files and stacks; files found = kept + dropped, series rows found = kept + dropped."""
+    kept = [row for row in rows if row["verdict"] != "dropped"]
+    dropped = [row for row in rows if row["verdict"] == "dropped"]
+    codes = Counter(code for row in kept for code in {item["code"] for item in row["repairs"]})
+    file_drops = [row for row in dropped_rows if row["kind"] == "file"]
+    return {
+        "files": {"found": n_files, "kept": n_kept_files, "dropped": len(file_drops)},
+        "stacks": {
+            "found": len(rows),
+            "kept": len(kept),
+            "repaired": sum(1 for row in kept if any(item["code"] in set(RepairCode) for item in row["repairs"])),
+            "dropped": len(dropped),
+        },
+        "repairs": {code: n for code, n in sorted(codes.items()) if code in set(RepairCode)},
+        "flags": {code: n for code, n in sorted(codes.items()) if code in set(Flag)},
+        "dropped_stacks": dict(sorted(Counter(row["reason"] for row in dropped).items())),
+        "dropped_files": dict(sorted(Counter(row["reason"] for row in file_drops).items())),
+    }
+
+
+def volume_name(stack: Stack) -> str:
+    """File name of a stack's volume: a digest, since UIDs and descriptions identify."""
+    head = stack.head
+    folder = "" if stack.series_instance_uid else str(PurePosixPath(head.file.name).parent)
+    words = "|".join([head.study_instance_uid, stack.series_instance_uid, folder, str(stack.index)])
+    return hashlib.sha256(words.encode()).hexdigest()[:20]
+
+
+def convert_job(job: Job) -> Row:
+    """Convert and write one stack; runs in this process or in a worker."""
+    from volumes.convert import convert_stack
+    from volumes.nifti import write_volume
+
+    answer = convert_stack(job.stack, job.grid)
+    if isinstance(answer, Dropped):
+        return series_table.stack_dropped_row(job.stack, answer)
+    name = volume_name(job.stack) + job.suffix
+    digest = write_volume(answer.value, job.folder / name)
+    return series_table.kept_row(job.stack, answer.value, output=f"volumes/{name}", sha256=digest)
+
+
+def _run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
+    if workers <= 1:
+        for job in jobs:
+            yield job, convert_job(job)
+        return
+    yield from _in_pool(jobs, workers)
+
+
+def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
+    """Convert in processes; a job that kills its process twice is dropped, the others are not touched by it."""
+    again: list[Job] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        futures: dict[Future[Row], Job] = {pool.submit(convert_job, job): job for job in jobs}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                again.append(futures[future])
+    for job in again:  # one at a time, so that the one at fault is known
+        try:
+            with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+                row = pool.submit(convert_job, job).result()
+        except BrokenProcessPool:
+            row = series_table.stack_dropped_row(
+                job.stack, Dropped(DropReason.RESOURCE_LIMIT, "its process was killed twice")
+            )
+        yield job, row
+
+
+def _lost_files(lost: Sequence[tuple[str, Sequence[Any], str, str]], kept_files: set[str]) -> list[Row]:
+    """One row per file of dropped stacks that no kept stack uses, with the first reason it met."""
+    rows: dict[str, Row] = {}
+    for stage, files, reason, detail in lost:
+        for row in series_table.dropped_files(stage, files, reason, detail):
+            if row["item"] not in kept_files:
+                rows.setdefault(row["item"], row)
+    return list(rows.values())
+
+
+def _key(stack: Stack) -> tuple[str, int, str]:
+    return (stack.series_instance_uid, stack.index, stack.head.file.name)

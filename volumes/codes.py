@@ -1,0 +1,128 @@
+"""The stored values of a stack, as 16-bit codes with their counts.
+
+Enters: a stack. Leaves: one uint16 array, turned to RAS+ directions, and how often each code occurs. Refuses: values
+that do not fit 16 bits, slices of another size than their header says.
+
+Every stored value is one of 65536 codes. What has to be decided about a series (was the rescale left out, is the sign
+wrong, which constant is padding) is decided on the counts of the codes (`volumes.hounsfield`), and whatever is decided
+is a table from codes to HU that is applied in place (`volumes.intensity`): one pass to read, one pass to convert, two
+bytes per voxel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from t3dkit.verdict import Repair
+from volumes.errors import IntensityError
+from volumes.geometry import SourceGrid
+from volumes.reasons import DropReason
+from volumes.records import Stack
+
+if TYPE_CHECKING:
+    from volumes.decode import ModalityLut, SlicePixels
+
+N_CODES = 65536
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """How the codes of a slice are to be read; slices with the same one share a table and a count.
+
+    Parameters
+    ----------
+    is_signed : bool
+    slope, intercept : float or None
+    lut : ModalityLut or None
+    padding : (int, int) or None
+        Lowest and highest stored value that means padding.
+    """
+
+    is_signed: bool
+    slope: float | None
+    intercept: float | None
+    lut: ModalityLut | None = None
+    padding: tuple[int, int] | None = None
+
+
+@dataclass
+class Tally:
+    """The codes of a stack and how often each occurs, per `Rescale`."""
+
+    codes: np.ndarray
+    rescale_of_slice: list[Rescale]
+    counts: dict[Rescale, np.ndarray]
+    corners: np.ndarray  # (slices, 4) codes of the corners
+    repairs: list[Repair] = field(default_factory=list)
+
+
+def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
+    """Stored values of all slices as 16-bit codes, turned as `grid` says, and their counts."""
+    from volumes.decode import read_slices
+    from volumes.kernels import count_codes
+
+    n, rows, columns = grid.shape
+    codes = np.empty((n, rows, columns), np.uint16)
+    tally = Tally(codes, [], {}, np.empty((n, 4), np.uint16))
+    repairs: dict[Repair, int] = {}
+    for number, pixels in enumerate(read_slices(stack.slices)):
+        stored = pixels.stored
+        if stored.shape != (rows, columns):
+            detail = f"slice is {stored.shape[0]}x{stored.shape[1]}, header says {rows}x{columns}"
+            raise IntensityError(DropReason.PIXEL_LENGTH, detail)
+        is_signed = _require_16_bits(stored)
+        target = codes[n - 1 - number if grid.flips[0] else number]
+        np.copyto(target, stored[:: -1 if grid.flips[1] else 1, :: -1 if grid.flips[2] else 1], casting="unsafe")
+        rescale = Rescale(
+            is_signed, pixels.slope, pixels.intercept, pixels.modality_lut, _padding(pixels, is_signed)
+        )
+        count_codes(target.reshape(-1), tally.counts.setdefault(rescale, np.zeros(N_CODES, np.int64)))
+        tally.rescale_of_slice.append(rescale)
+        tally.corners[number] = stored[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.uint16)
+        for repair in set(pixels.repairs):
+            repairs[repair] = repairs.get(repair, 0) + 1
+    if grid.flips[0]:
+        tally.rescale_of_slice.reverse()
+        tally.corners = tally.corners[::-1]
+    tally.repairs = [
+        Repair(item.code, "; ".join(filter(None, [item.detail, f"{count} of {n} slices" if count < n else ""])))
+        for item, count in sorted(repairs.items(), key=lambda pair: (pair[0].code, pair[0].detail))
+    ]
+    return tally
+
+
+def _require_16_bits(stored: np.ndarray) -> bool:
+    """Whether the values are signed; they must fit 16 bits either way."""
+    is_signed = stored.dtype.kind == "i"
+    if stored.dtype.itemsize > 2:
+        low, high = int(stored.min()), int(stored.max())
+        is_signed = low < 0 or high <= 32767
+        if low < -32768 or high > (32767 if low < 0 else 65535):
+            raise IntensityError(DropReason.BITS, f"stored values {low} to {high} do not fit 16 bits")
+    return is_signed
+
+
+def _padding(pixels: SlicePixels, is_signed: bool) -> tuple[int, int] | None:
+    """Declared padding as a range of stored values, whichever sign the element was written with (PS3.3 C.7.5.1.1.2)."""
+    value, limit = pixels.padding_value, pixels.padding_limit
+    if value is None:
+        return None
+    ends = sorted(_stored(int(end) & 0xFFFF, is_signed) for end in (value, value if limit is None else limit))
+    return ends[0], ends[1]
+
+
+def _stored(code: int, is_signed: bool) -> int:
+    return code - N_CODES if is_signed and code >= N_CODES // 2 else code
+
+
+def code_values(is_signed: bool, *, wrap_bits: int | None = None) -> np.ndarray:
+    """Stored value of each code: (65536,) float64. `wrap_bits` reads codes as signed numbers of fewer bits."""
+    values = np.arange(N_CODES, dtype=float)
+    if wrap_bits is not None:
+        modulus = 1 << wrap_bits
+        values = values % modulus
+        return np.where(values >= modulus // 2, values - modulus, values)
+    return np.where(values >= N_CODES // 2, values - N_CODES, values) if is_signed else values
