@@ -76,9 +76,7 @@ def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
         is_signed = _require_16_bits(stored)
         target = codes[n - 1 - number if grid.flips[0] else number]
         np.copyto(target, stored[:: -1 if grid.flips[1] else 1, :: -1 if grid.flips[2] else 1], casting="unsafe")
-        rescale = Rescale(
-            is_signed, pixels.slope, pixels.intercept, pixels.modality_lut, _padding(pixels, is_signed)
-        )
+        rescale = Rescale(is_signed, pixels.slope, pixels.intercept, pixels.modality_lut, _padding(pixels, is_signed))
         count_codes(target.reshape(-1), tally.counts.setdefault(rescale, np.zeros(N_CODES, np.int64)))
         tally.rescale_of_slice.append(rescale)
         tally.corners[number] = stored[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.uint16)

@@ -104,15 +104,18 @@ def why_shifted(histogram: np.ndarray) -> str | None:
 def why_windowed(histogram: np.ndarray) -> str | None:
     """What shows that a display window was burned into the values (fault E12).
 
-    A window leaves at most 256 levels with both ends saturated; or, when it was written back as HU, a range of less
-    than 1000 HU with both ends saturated. Two or three levels are a phantom or a mask, not a window.
+    A window leaves at most 256 equally spaced levels with both ends saturated; or, when it was written back as HU, a
+    range of less than 1000 HU with both ends saturated. A few levels, or levels here and there, are a phantom or a
+    mask, not a window.
     """
     occupied = np.flatnonzero(histogram)
     total = int(histogram.sum())
     if total < MIN_VOXELS or len(occupied) < 16:
         return None
     bottom, top = histogram[occupied[0]] / total, histogram[occupied[-1]] / total
-    if len(occupied) <= GREY_LEVELS and bottom > 0.005 and top > 0.0005:
+    gaps = np.diff(occupied)
+    is_even = float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.8
+    if len(occupied) <= GREY_LEVELS and is_even and bottom > 0.005 and top > 0.0005:
         return f"{len(occupied)} grey levels, the lowest and highest saturated"
     extent = HU_BINS[occupied[-1]] - HU_BINS[occupied[0]]
     if extent <= 1000 and bottom > 0.01 and top > 0.01:

@@ -80,8 +80,9 @@ def test_any_spacing_and_tilt(convert, spacing, pixel, target, tilt):
     volume = convert(series, Grid(spacing_mm=(target,) * 3))[0].value
     inside = volume.data > -1024 + 1
     error = np.abs(volume.data - expected(volume))
-    core = inside & eroded(volume.data != -1024)
-    assert not core.any() or error[core].max() <= 2
+    edge = int(np.ceil(max(spacing, *pixel) / 2 / target)) + 2  # where the outermost voxels are repeated
+    core = inside & eroded(volume.data != -1024, edge)
+    assert not core.any() or error[core].max() <= 2  # a thin slab may be all edge
 
 
 def expected(volume):
@@ -90,10 +91,10 @@ def expected(volume):
     return linear_hu(ras * [-1, -1, 1])
 
 
-def eroded(mask, by=3):
+def eroded(mask, by):
     from scipy.ndimage import binary_erosion
 
-    return binary_erosion(mask, iterations=by)
+    return binary_erosion(mask, iterations=by, border_value=0)
 
 
 @pytest.mark.parametrize("tilt", [18.5, -18.5])

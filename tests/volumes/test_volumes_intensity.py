@@ -243,3 +243,15 @@ def test_mr_is_not_judged_as_hu(convert):
     assert not isinstance(answer, Dropped)
     assert answer.value.modality == "MR"
     assert answer.value.data.min() >= 0
+
+
+def test_noise_free_phantom_of_a_few_levels_is_not_windowed(convert):
+    levels = np.array(
+        [-1000, -870, -800, -120, -95, -60, -10, 0, 8, 25, 31, 45, 52, 60, 71, 110, 140, 190, 260, 400, 800, 1150]
+    )
+
+    def plain(points):
+        return levels[np.argmin(np.abs(body(points)[..., None] - levels), axis=-1)].astype(float)
+
+    answer = convert(replace(BODY, hu=plain))
+    assert not isinstance(answer, Dropped), answer
