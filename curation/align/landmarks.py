@@ -1,0 +1,128 @@
+"""All landmarks of one volume, found in order: body, lungs, bones, frame, organs.
+
+Enters: the coarse copy. Leaves: `Landmarks`. Refuses: what is no human trunk or head (answers None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from curation.align.body import Body, find_body
+from curation.align.coarse import STEP_MM, Coarse
+from curation.align.frame import Frame, Scale, make_frame, make_scale
+from curation.align.organs import (
+    Field,
+    Organ,
+    find_bladder,
+    find_heart,
+    find_kidney,
+    find_liver,
+    find_spleen,
+    make_field,
+)
+from curation.align.skeleton import Skeleton, find_skeleton
+from curation.align.thorax import Thorax, find_thorax
+
+MIN_TRUNK_MM = 180.0
+"""Width of the lean section below which a piece without landmarks is taken for a limb or a neck, not for a trunk."""
+SOFT_RANGE_HU = (-200.0, 250.0)
+MIN_SOFT_SHARE = 0.3
+"""Fat, water and parenchyma fill more of any body than bone and metal do."""
+MARGIN_VOX = 2
+"""Air kept around the body, so that no morphology meets the border of the grid."""
+FALLBACK_TRUST = 0.5
+"""Factor on every confidence when no level was seen and the slab was placed by what fills it."""
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """What the anatomy of one volume shows, on the coarse grid.
+
+    Parameters
+    ----------
+    coarse, body, thorax, skeleton, frame
+        See their modules.
+    field : Field
+        Smoothed intensities and where organs may lie.
+    organs : mapping
+        Region -> Organ, for those that were seen.
+    trust : float
+        1, or less when the levels were guessed from what fills the slab.
+    """
+
+    coarse: Coarse
+    body: Body
+    thorax: Thorax
+    skeleton: Skeleton
+    frame: Frame
+    field: Field
+    organs: Mapping[str, Organ]
+    trust: float
+
+
+def find_landmarks(coarse: Coarse) -> Landmarks | None:
+    """Find the landmarks; None where there is no body or nothing tells where in the body the scan is."""
+    body = find_body(coarse.hu)
+    if body is None or _soft_share(coarse.hu, body) < MIN_SOFT_SHARE:
+        return None
+    coarse, body = _crop(coarse, body)
+    thorax = find_thorax(coarse.hu, body)
+    skeleton = find_skeleton(coarse.hu, body, lung_bottom=thorax.base)
+    frame, trust = make_frame(body, thorax, skeleton), 1.0
+    if frame is None:
+        fallback = _scale_of_slab(body, thorax, skeleton)
+        frame, trust = make_frame(body, thorax, skeleton, fallback=fallback), FALLBACK_TRUST
+    if frame is None:
+        return None
+    field = make_field(coarse.hu, body, thorax, skeleton, frame)
+    organs = {} if skeleton.skull_top is not None and thorax.base is None else _find_organs(coarse, body, thorax, field)
+    return Landmarks(coarse, body, thorax, skeleton, frame, field, organs, trust)
+
+
+def _find_organs(coarse: Coarse, body: Body, thorax: Thorax, field: Field) -> dict[str, Organ]:
+    """Organs in the order in which one rules out the next."""
+    organs: dict[str, Organ] = {}
+    taken = np.zeros(coarse.hu.shape, dtype=bool)
+
+    def keep(region: str, organ: Organ | None) -> None:
+        nonlocal taken
+        if organ is not None:
+            organs[region] = organ
+            taken = taken | organ.mask
+
+    keep("heart", find_heart(coarse.hu, body, thorax, field.frame))
+    taken = np.zeros_like(taken)  # heart and liver touch; the dome, not the heart's mask, parts them
+    keep("liver", find_liver(field, thorax))
+    keep("spleen", find_spleen(field, organs.get("liver")))
+    keep("kidney_left", find_kidney(field, coarse.hu, "left", taken))
+    keep("kidney_right", find_kidney(field, coarse.hu, "right", taken))
+    keep("urinary_bladder", find_bladder(field))
+    return organs
+
+
+def _crop(coarse: Coarse, body: Body) -> tuple[Coarse, Body]:
+    """The grid without the air beside and before the body: half of the work of every later step."""
+    places = [np.flatnonzero(body.inside.any(axis=other)) for other in ((1, 2), (0, 2))]
+    cut = tuple(slice(max(0, int(ends[0]) - MARGIN_VOX), int(ends[-1]) + 1 + MARGIN_VOX) for ends in places)
+    masks = [np.ascontiguousarray(mask[cut]) for mask in (body.inside, body.gas, body.lean)]
+    offset = coarse.offset - np.array([cut[0].start, cut[1].start, 0])
+    return replace(coarse, hu=np.ascontiguousarray(coarse.hu[cut]), offset=offset), Body(*masks)
+
+
+def _soft_share(hu: np.ndarray, body: Body) -> float:
+    """Share of the body without gas that has the HU of fat, water or soft tissue."""
+    solid = hu[body.inside & ~body.gas]
+    return float(np.mean((solid > SOFT_RANGE_HU[0]) & (solid < SOFT_RANGE_HU[1]))) if solid.size else 0.0
+
+
+def _scale_of_slab(body: Body, thorax: Thorax, skeleton: Skeleton) -> Scale | None:
+    """Levels of a trunk slab that shows neither apex, dome nor crest: mid chest with lungs, mid abdomen without."""
+    widths = body.lean.any(axis=1).sum(axis=0) * STEP_MM
+    if skeleton.spine is None or float(np.median(widths)) < MIN_TRUNK_MM:
+        return None
+    n_z = body.lean.shape[2]
+    level = 13.0 if thorax.base is not None else 20.0
+    return make_scale({level: n_z / 2})

@@ -1,0 +1,69 @@
+"""Boxes drawn over three planes, to be looked at.
+
+Enters: a volume, its affine, boxes. Leaves: a PNG. Refuses: nothing. Left in the picture is the patient's left, as in
+the volume's own index order, and every panel says so.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from curation.align.records import RegionBox
+from t3dkit.atomic import write_bytes
+
+WINDOW_HU = (-200.0, 300.0)
+PLANES = (("coronal", 1, (0, 2)), ("sagittal", 0, (1, 2)), ("axial", 2, (0, 1)))
+
+
+def draw_boxes(
+    data: np.ndarray, affine_ras: np.ndarray, boxes: Sequence[RegionBox], path: Path, *, title: str = ""
+) -> None:
+    """Write a PNG: one row per box, three planes through its centre.
+
+    Parameters
+    ----------
+    data : (i, j, k) int16, HU
+    affine_ras : (4, 4) float64
+    boxes : sequence of RegionBox
+    path : Path
+    title : str
+    """
+    import matplotlib
+
+    matplotlib.use("Agg", force=False)
+    from matplotlib import pyplot as plt
+    from matplotlib.patches import Rectangle
+
+    spacing = np.linalg.norm(np.asarray(affine_ras)[:3, :3], axis=0)
+    columns = 2
+    rows = max(1, -(-len(boxes) // columns))
+    figure, axes = plt.subplots(rows, 3 * columns, figsize=(3.2 * 3 * columns, 2.9 * rows), squeeze=False)
+    for axis in axes.flat:
+        axis.axis("off")
+    for number, box in enumerate(boxes):
+        row, first = divmod(number, columns)
+        for plane, (name, normal, shown) in enumerate(PLANES):
+            axis = axes[row, 3 * first + plane]
+            cut: list[slice | int] = [slice(None)] * 3
+            cut[normal] = int(np.clip(box.start_ijk[normal] + box.size_ijk[normal] // 2, 0, data.shape[normal] - 1))
+            across, up = shown
+            extent = (0, data.shape[across] * spacing[across], 0, data.shape[up] * spacing[up])
+            axis.imshow(
+                np.asarray(data[tuple(cut)], dtype=np.float32).T,
+                origin="lower", cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], extent=extent,
+            )  # fmt: skip
+            corner = (box.start_ijk[across] * spacing[across], box.start_ijk[up] * spacing[up])
+            size = (box.size_ijk[across] * spacing[across], box.size_ijk[up] * spacing[up])
+            axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffb000", linewidth=1.4))
+            axis.set_title(f"{box.region} {box.confidence:.2f}" if plane == 0 else name, fontsize=8)
+    if title:
+        figure.suptitle(title, fontsize=9)
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=70, format="png", metadata={"Software": None})
+    plt.close(figure)
+    write_bytes(path, buffer.getvalue())
