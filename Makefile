@@ -9,34 +9,31 @@ STUDIES ?= 64
 SEED    ?= 1
 EXTRAS  ?= dev
 
-# An export of one's own gets a data set of its own, never the demo's.
-ifeq ($(origin EXPORT),undefined)
+# With neither EXPORT nor DATASET given everything is the demo's; otherwise nothing is.
+ifeq ($(origin EXPORT)$(origin DATASET),undefinedundefined)
   EXPORT  := $(DEMO)/export
-  DATASET ?= $(DEMO)/dataset
+  DATASET := $(DEMO)/dataset
   RUN     ?= $(DEMO)/run
-  CONFIG  ?=
-  PREREQUISITE_EXPORT := $(DEMO)/export/demo.json
-  CURATE_CONFIG = $(or $(CONFIG),curation/demo/curation.toml)
+  DEMO_EXPORT    := $(DEMO)/export/demo.json
+  DEMO_DATASET   := $(DEMO)/dataset/labels/findings.parquet
+  DEMO_RUN       := $(if $(filter $(DEMO)/run,$(RUN)),demo-run)
+  CURATE_CONFIG  := $(or $(CONFIG),curation/demo/curation.toml)
 else
   DATASET ?= dataset
   RUN     ?= run
-  PREREQUISITE_EXPORT :=
-  CURATE_CONFIG = $(CONFIG)
-endif
-ifeq ($(DATASET),$(DEMO)/dataset)
-  PREREQUISITE_DATASET := $(DEMO)/dataset/dataset.json
-endif
-ifeq ($(RUN),$(DEMO)/run)
-  PREREQUISITE_RUN := $(DEMO)/run/config.json
+  CURATE_CONFIG := $(CONFIG)
 endif
 REPORTS ?= $(EXPORT)/reports.csv
-AUDIT   ?= $(patsubst %/,%,$(DATASET))-audit.html
 
 PY := $(VENV)/bin/python
 READY := $(VENV)/ready
 
+# A run that is there goes on from its newest checkpoint, with the configuration it was started with.
+pretrain = if test -f $(2)/config.json; then $(PY) -m train pretrain $(1) --out $(2) --resume; \
+  else $(PY) -m train pretrain $(1) --out $(2) $(3); fi
+
 .DEFAULT_GOAL := help
-.PHONY: help venv curate verify audit pretrain evaluate export demo test lint bench docs clean
+.PHONY: demo-run help venv curate verify audit pretrain evaluate export demo test lint bench docs clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,36 +53,36 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 $(DEMO)/export/demo.json: | $(READY)
 	$(PY) -m curation demo $(DEMO)/export --studies $(STUDIES) --seed $(SEED) --workers $(WORKERS)
 
-curate: $(READY) $(PREREQUISITE_EXPORT)  ## raw export and reports -> data set (EXPORT= REPORTS= DATASET= CONFIG= WORKERS=)
+curate: $(READY) $(DEMO_EXPORT)  ## raw export and reports -> data set (EXPORT= REPORTS= DATASET= CONFIG= WORKERS=)
+	@test -n "$(EXPORT)" || { echo "make curate: give EXPORT= as well as DATASET=" >&2; exit 2; }
 	$(PY) -m curation run $(EXPORT) --reports $(REPORTS) --out $(DATASET) --workers $(WORKERS) $(if $(CURATE_CONFIG),--config $(CURATE_CONFIG))
 
-$(DEMO)/dataset/dataset.json: | $(READY) $(DEMO)/export/demo.json
+$(DEMO)/dataset/labels/findings.parquet: | $(READY) $(DEMO)/export/demo.json
 	$(PY) -m curation run $(DEMO)/export --reports $(DEMO)/export/reports.csv --out $(DEMO)/dataset --workers $(WORKERS) --config curation/demo/curation.toml
 	$(PY) -m curation labels $(DEMO)/dataset $(DEMO)/export/truth/organs --name organs
 	$(PY) -m curation labels $(DEMO)/dataset $(DEMO)/export/truth/lesions --name lesions --findings $(DEMO)/export/truth/findings.csv
 
-verify: $(READY) $(PREREQUISITE_DATASET)  ## prove the data set's invariants (DATASET=)
+verify: $(READY) $(DEMO_DATASET)  ## prove the data set's invariants (DATASET=)
 	$(PY) -m curation verify $(DATASET)
 
-audit: $(READY) $(PREREQUISITE_DATASET)  ## serve the audit pages on loopback (DATASET=)
+audit: $(READY) $(DEMO_DATASET)  ## serve the audit pages on loopback (DATASET=)
 	$(PY) -m curation audit $(DATASET)
 
-pretrain: $(READY) $(PREREQUISITE_DATASET)  ## T3D pre-training, resumed where a run was cut off (DATASET= RUN= CONFIG=)
-	$(PY) -m train pretrain $(DATASET) --out $(RUN) --resume $(if $(PRETRAIN_CONFIG),--config $(PRETRAIN_CONFIG))
+pretrain: $(READY) $(DEMO_DATASET)  ## T3D pre-training, resumed where a run was cut off (DATASET= RUN= CONFIG=)
+	$(call pretrain,$(DATASET),$(RUN),$(if $(CONFIG),--config $(CONFIG)))
 
-$(DEMO)/run/config.json: | $(READY) $(DEMO)/dataset/dataset.json
-	$(PY) -m train pretrain $(DEMO)/dataset --out $(DEMO)/run --resume
+demo-run: $(READY) $(DEMO)/dataset/labels/findings.parquet
+	$(call pretrain,$(DEMO)/dataset,$(DEMO)/run)
 
-evaluate: $(READY) $(PREREQUISITE_RUN)  ## controls, retrieval, probes: metrics.json and a page (RUN= DATASET=)
+evaluate: $(READY) $(DEMO_RUN)  ## controls, retrieval, probes: metrics.json and a page (RUN= DATASET=)
 	$(PY) -m train evaluate $(RUN) $(DATASET)
 
-export: $(READY) $(PREREQUISITE_RUN)  ## encoder weights for plain MONAI (RUN=)
+export: $(READY) $(DEMO_RUN)  ## encoder weights for plain MONAI (RUN=)
 	$(PY) -m train export $(RUN) --out $(RUN)/encoder
 
-demo: $(READY) $(DEMO)/export/demo.json  ## everything: demo export -> curate -> verify -> pretrain -> evaluate -> static audit
-	$(MAKE) --no-print-directory $(DEMO)/dataset/dataset.json
-	$(MAKE) --no-print-directory verify DATASET=$(DEMO)/dataset
-	$(PY) -m train pretrain $(DEMO)/dataset --out $(DEMO)/run --resume
+demo: $(READY) $(DEMO)/dataset/labels/findings.parquet  ## everything: demo export -> curate -> verify -> pretrain -> evaluate -> static audit
+	$(PY) -m curation verify $(DEMO)/dataset
+	$(call pretrain,$(DEMO)/dataset,$(DEMO)/run)
 	$(PY) -m train evaluate $(DEMO)/run $(DEMO)/dataset
 	$(PY) -m train export $(DEMO)/run --out $(DEMO)/encoder
 	$(PY) -m curation audit $(DEMO)/dataset --static $(DEMO)/audit.html

@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import run_command, summary_of, write_config
 
 for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-ROOT = Path(__file__).resolve().parents[1]
-REAL = ROOT.parent / "shared" / "data"
 N_STUDIES = 8
-
-
-def run_command(*words: object, timeout_s: float = 280) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m WORDS`` as a user would, from the checkout."""
-    command = [sys.executable, "-m", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=timeout_s, check=False)
-
-
-def summary_of(finished: subprocess.CompletedProcess[str]) -> dict:
-    """The JSON summary of a command that must have succeeded."""
-    assert finished.returncode == 0, finished.stderr[-4000:]
-    lines = finished.stdout.splitlines()
-    assert len(lines) == 1, "stdout holds one JSON summary and nothing else"
-    return json.loads(lines[0])
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +49,3 @@ def demo_dataset(shared_folder: Path, demo_export: Path) -> Path:
             lesions = ("curation", "labels", out, truth / "lesions", "--name", "lesions")
             summary_of(run_command(*lesions, "--findings", truth / "findings.csv"))
     return out
-
-
-def write_config(path: Path, text: str = "[grid]\nspacing_mm = 3.0\n") -> Path:
-    """A configuration that is quick to run."""
-    path.write_text(text, encoding="utf-8")
-    return path

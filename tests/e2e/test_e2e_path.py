@@ -8,14 +8,14 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import run_command, summary_of, write_config
+from programs import run_command, summary_of, write_config
 
 from curation.contract import Dataset, private_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 TINY_TRAINING = """
-preset = "t3d"
+method = "t3d"
 [loop]
 steps = 6
 """
@@ -57,7 +57,7 @@ def crosswalk(dataset: Path) -> dict[str, str]:
         with sqlite3.connect(path) as base:
             tables = {name for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "crosswalk" in tables:
-                rows = base.execute("SELECT pseudonym, identifier FROM crosswalk WHERE kind = 'study'")
+                rows = base.execute("SELECT pseudonym, value FROM crosswalk WHERE kind = 'study'")
                 found.update(dict(rows))
     assert found, "the private folder holds no crosswalk of studies"
     return found
@@ -119,7 +119,7 @@ def test_hand_over_formats(demo_dataset, tmp_path):
         (("curation", "run", "{empty}", "--reports", "{csv}", "--out", "{tmp}/d"), 1, "no DICOM"),
         (("curation", "run", "{export}", "--reports", "{badcsv}", "--out", "{tmp}/d"), 2, "column"),
         (
-            ("curation", "run", "{export}", "--reports", "{csv}", "--out", "{tmp}/d", "--config", "{badkey}"),
+            ("curation", "run", "{export}", "--reports", "{csv}", "--out", "{tmp}/d", "--config", "{bad}"),
             2,
             "spacing_mm",
         ),
