@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import sys
@@ -76,7 +77,7 @@ def run_program(program: Program, words: Sequence[str] | None = None) -> int:
         with Progress(quiet=arguments.quiet) as progress:
             summary = command.run(arguments, progress)
         code = int(summary.pop("exit_code", 0))
-        print(json.dumps(summary, sort_keys=False, ensure_ascii=False), flush=True)
+        print(json.dumps(finite(summary), ensure_ascii=False, allow_nan=False), flush=True)
         return code
     except ProgramError as error:
         print(f"{program.name} {command.name}: {error}", file=sys.stderr)
@@ -95,6 +96,15 @@ def run_program(program: Program, words: Sequence[str] | None = None) -> int:
     finally:
         if previous is not None:
             signal.signal(signal.SIGTERM, previous)
+
+
+def finite(value: Any) -> Any:
+    """`value` with every number that is not finite as None: JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def existing_path(text: str, *, what: str) -> Path:

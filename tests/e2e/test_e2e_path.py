@@ -18,6 +18,15 @@ TINY_TRAINING = """
 method = "t3d"
 [loop]
 steps = 6
+[text]
+warmup_steps = 5
+[evaluate]
+probe_batches = 2
+obvious_steps = 4
+gap_draws = 8
+segment_steps = 3
+segment_validation = 4
+volume_crops = 8
 """
 
 

@@ -71,6 +71,13 @@ def test_a_program_prints_one_summary(capsys):
     assert json.loads(capsys.readouterr().out) == {"done": 3}
 
 
+def test_a_summary_is_json_even_where_a_figure_is_no_number(capsys):
+    assert (
+        run_program(program(lambda arguments, progress: {"gain": float("nan"), "by": [float("inf"), 1]}), ["go"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out) == {"gain": None, "by": [None, 1]}
+
+
 def test_exit_codes_follow_the_error(capsys):
     def usage(arguments, progress):
         raise ConfigError("expected a folder")

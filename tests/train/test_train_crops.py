@@ -1,0 +1,191 @@
+"""Draws: stateless, on the sentence's region, with hard negatives, never padding only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import TINY, write_tiny_dataset
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curation import contract
+from curation.contract import Dataset
+from t3dkit.errors import DataError
+from t3dkit.tables import read_rows, write_table
+from train.batch import Batcher, prefetched
+from train.catalogue import Box, Catalogue, Sentence, read_catalogue
+from train.config import CropConfig, load_config
+from train.crops import covered_fraction, draw, draw_views
+from train.reader import VolumeStore
+from train.text import train_tokens
+
+
+def _catalogue(tiny_dataset: Path, **changes: object) -> Catalogue:
+    crop = dataclasses.replace(CropConfig(size_vox=24), **changes)  # type: ignore[arg-type]
+    return read_catalogue(Dataset.open(tiny_dataset), ("train",), crop)
+
+
+def _batcher(root: Path, cache: Path, *words: str) -> Batcher:
+    config = load_config("t3d", [*TINY, *words], scale="cpu")
+    dataset = Dataset.open(root)
+    catalogue = read_catalogue(dataset, ("train",), config.crop)
+    tokens = train_tokens([one.text for one in catalogue.sentences], config.text)
+    return Batcher(catalogue, VolumeStore(dataset, cache), tokens, config)
+
+
+def test_a_draw_depends_on_its_key_alone(tiny_dataset: Path) -> None:
+    one, two = _catalogue(tiny_dataset), _catalogue(tiny_dataset)
+    forward = [draw(one, seed=3, step=step, slot=slot, n_slots=4) for step in range(3) for slot in range(4)]
+    backward = [draw(two, seed=3, step=step, slot=slot, n_slots=4) for step in (2, 1, 0) for slot in (3, 2, 1, 0)]
+    assert forward == backward[::-1]
+    assert forward != [draw(one, seed=4, step=step, slot=slot, n_slots=4) for step in range(3) for slot in range(4)]
+
+
+_EDGES = st.tuples(*[st.integers(1, 60)] * 3)
+
+
+@given(shape=st.tuples(*[st.integers(8, 60)] * 3), corner=_EDGES, edges=_EDGES, seed=st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_both_views_hold_the_target_and_stay_inside(
+    shape: tuple[int, int, int], corner: tuple[int, ...], edges: tuple[int, ...], seed: int
+) -> None:
+    start = [min(c, n - 1) for c, n in zip(corner, shape, strict=True)]
+    stop = [min(s + e, n) for s, e, n in zip(start, edges, shape, strict=True)]
+    box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
+    sentence = Sentence("s", "p", "patient", "v", "text", ("liver",), (("liver", box),), False, True)
+    catalogue = Catalogue((sentence,), {"v": shape}, CropConfig(size_vox=16))
+    drawn = draw_views(catalogue, sentence, np.random.default_rng(seed))
+    for axis in range(3):
+        assert box.start_ijk[axis] <= drawn.target.start_ijk[axis] < drawn.target.stop_ijk[axis] <= box.stop_ijk[axis]
+        for view in drawn.views:
+            assert view.start_ijk[axis] <= drawn.target.start_ijk[axis]
+            assert view.start_ijk[axis] + 16 >= drawn.target.stop_ijk[axis]
+            if shape[axis] >= 16:
+                assert 0 <= view.start_ijk[axis] <= shape[axis] - 16
+            else:
+                assert view.start_ijk[axis] <= 0
+                assert view.start_ijk[axis] + 16 >= shape[axis]
+    assert drawn.views[0].sentences[0][0] == "s"
+
+
+def test_half_of_a_batch_shares_a_region_of_different_patients(tiny_dataset: Path) -> None:
+    catalogue = _catalogue(tiny_dataset)
+    patient = {one.sentence_id: one.patient_id for one in catalogue.located}
+    for step in range(10):
+        draws = [draw(catalogue, seed=0, step=step, slot=slot, n_slots=8) for slot in range(8)]
+        for group in (draws[:4], draws[4:]):
+            assert len({drawn.region for drawn in group}) == 1
+            assert len({patient[drawn.sentence_id] for drawn in group}) == 4
+
+
+def test_findings_and_rare_regions_are_drawn_more_often(tiny_dataset: Path) -> None:
+    catalogue = _catalogue(tiny_dataset, same_region_share=0.0)
+    by_kind = Counter()
+    for one, weight in zip(catalogue.located, catalogue.weights, strict=True):
+        by_kind[one.is_abnormal] += weight / sum(other.is_abnormal == one.is_abnormal for other in catalogue.located)
+    assert by_kind[True] / by_kind[False] == pytest.approx(4.0, rel=0.1)
+
+
+def test_listed_sentences_are_those_the_crop_covers(tiny_dataset: Path) -> None:
+    catalogue = _catalogue(tiny_dataset, max_sentences=10)
+    boxes = {one.sentence_id: one.boxes[0][1] for one in catalogue.located}
+    pair_of = {one.sentence_id: one.pair_id for one in catalogue.located}
+    for step in range(20):
+        drawn = draw(catalogue, seed=1, step=step, slot=0, n_slots=1)
+        for view in drawn.views:
+            listed = dict(view.sentences)
+            for name, box in boxes.items():
+                if pair_of[name] == drawn.pair_id:
+                    covered = covered_fraction(box, view.start_ijk, 24)
+                    assert (name in listed) == (covered >= 0.5 or name == drawn.sentence_id)
+                    if name in listed:
+                        assert listed[name] == pytest.approx(covered, abs=1e-3)
+
+
+def test_covered_fraction_counts_what_a_crop_could_hold() -> None:
+    small, large = Box((10, 10, 10), (14, 14, 14)), Box((0, 0, 0), (100, 100, 100))
+    assert covered_fraction(small, (8, 8, 8), 16) == 1.0
+    assert covered_fraction(large, (40, 40, 40), 16) == 1.0
+    assert covered_fraction(small, (12, 8, 8), 16) == 0.5
+    assert covered_fraction(small, (50, 8, 8), 16) == 0.0
+
+
+def test_a_pointer_wins_for_its_sentence(tiny_dataset: Path, tmp_path: Path) -> None:
+    import shutil
+
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    rows = read_rows(root / "regions.parquet", contract.REGIONS)
+    rows.append(
+        {
+            "volume_id": "volume000",
+            "region": "liver",
+            "source": "pointer",
+            "start_ijk": [1, 2, 3],
+            "size_ijk": [4, 5, 6],
+            "confidence": 0.9,
+            "sentence_id": "report000-2",
+        }
+    )
+    write_table(root / "regions.parquet", rows, contract.REGIONS)
+    by_id = {one.sentence_id: one for one in _catalogue(root).located}
+    assert by_id["report000-2"].boxes == (("liver", Box((1, 2, 3), (5, 7, 9))),)
+    assert by_id["report001-2"].boxes[0][1] != Box((1, 2, 3), (5, 7, 9))
+
+
+def test_shuffled_reports_come_from_other_patients(tiny_dataset: Path) -> None:
+    for one in _catalogue(tiny_dataset, shuffled_reports=True).sentences:
+        assert one.sentence_id[6:9] != one.pair_id[4:7]
+
+
+def test_excluded_pairs_and_other_sections_are_not_drawn(tiny_dataset: Path, tmp_path: Path) -> None:
+    import shutil
+
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    verdicts = [{"pair_id": "pair000", "verdict": "reject", "updated_at": ""}]
+    write_table(root / "verdicts.parquet", verdicts, contract.VERDICT_ROWS)
+    rows = read_rows(root / "sentences.parquet", contract.SENTENCES)
+    for row in rows:
+        if row["sentence_id"] == "report001-0":
+            row["section"] = "indication"
+    write_table(root / "sentences.parquet", rows, contract.SENTENCES)
+    ids = {one.sentence_id for one in _catalogue(root).sentences}
+    assert not any(name.startswith("report000") for name in ids)
+    assert "report001-0" not in ids
+    assert "report001-1" in ids
+
+
+def test_a_split_without_boxes_says_so(tmp_path: Path) -> None:
+    root = write_tiny_dataset(tmp_path / "dataset", n_patients=5)
+    write_table(root / "regions.parquet", [], contract.REGIONS)
+    with pytest.raises(DataError, match="located region"):
+        _catalogue(root)
+
+
+def test_padding_only_volumes_stop_with_the_pair(tmp_path: Path) -> None:
+    from conftest import _write_nifti
+
+    root = write_tiny_dataset(tmp_path / "dataset", n_patients=5)
+    for path in (root / "volumes").glob("*.nii"):
+        _write_nifti(path, np.full((40, 40, 40), -1024, np.int16), np.eye(4))
+    with pytest.raises(DataError, match="pair00"):
+        _batcher(root, tmp_path).make(0, range(4), 4)
+
+
+@pytest.mark.parametrize("policy", ["aligned", "random", "whole"])
+def test_batches_are_reproducible_whoever_makes_them(tiny_dataset: Path, tmp_path: Path, policy: str) -> None:
+    batcher = _batcher(tiny_dataset, tmp_path, f"crop.policy={policy}")
+    whole = batcher.make(5, range(4), 4)
+    half = _batcher(tiny_dataset, tmp_path, f"crop.policy={policy}").make(5, range(2, 4), 4)
+    threaded = next(iter(prefetched(batcher, [(5, range(4), 4)])))
+    assert whole.draws[2:] == half.draws
+    for name in ("views", "clean", "corrupted", "hidden", "ids", "held", "text_key", "normal_key"):
+        assert (getattr(whole, name)[2:] == getattr(half, name)).all()
+        assert (getattr(whole, name) == getattr(threaded, name)).all()
+    assert whole.views.shape == (4, 2, 1, 24, 24, 24)
+    assert whole.held[:, 0].any(dim=1).all()

@@ -1,0 +1,186 @@
+"""Controls and downstream tasks, the report page, the export, the pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+
+from t3dkit.tables import read_rows
+from train.__main__ import main
+from train.evaluate import TASKS
+from train.intervals import mean_interval, statistic_interval
+from train.probes import grid_starts
+from train.run import load_model, open_run
+from train.show import DRAWS
+
+QUICK = (
+    "batch=4",
+    "probe_batches=40",
+    "obvious_steps=60",
+    "gap_draws=12",
+    "pool=20",
+    "bootstrap=200",
+    "volume_crops=1",
+    "segment_steps=2",
+    "segment_batch=2",
+    "segment_validation=4",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few steps of t3d-align."""
+    out = tmp_path_factory.mktemp("evaluated") / "run"
+    words = [word for key in (*TINY, "loop.steps=12") for word in ("--set", key)]
+    assert main(["pretrain", str(tiny_dataset), "--out", str(out), "--config", "t3d-align", "--quiet", *words]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def metrics(run: Path, tiny_dataset: Path) -> dict[str, Any]:
+    """Its metrics.json."""
+    words = [word for key in QUICK for word in ("--set", key)]
+    assert main(["evaluate", str(run), str(tiny_dataset), "--quiet", *words]) == 0
+    return json.loads((run / "metrics.json").read_text())
+
+
+def test_every_task_answers(metrics: dict[str, Any]) -> None:
+    assert set(metrics["results"]) == set(TASKS)
+    skipped = {name for name, result in metrics["results"].items() if "skipped" in result}
+    assert skipped <= {"lesions", "findings"}
+    assert metrics["n_held_out_patients"] == 4
+    assert metrics["n_train_patients"] == 8
+
+
+def test_the_text_alone_cannot_answer_ours_and_can_answer_the_obvious_form(metrics: dict[str, Any]) -> None:
+    probe = metrics["results"]["text_only"]
+    assert probe["chance"] == 1.0 / probe["batch"]
+    assert probe["conditioned"]["readout"] == "of the run"
+    assert probe["obvious"]["readout"].startswith("trained here")
+    assert probe["conditioned"]["noise"]["low"] <= probe["chance"] <= probe["conditioned"]["noise"]["high"]
+    assert probe["obvious"]["noise"]["low"] > 1.5 * probe["chance"]
+
+
+def test_intervals_hold_their_means(metrics: dict[str, Any]) -> None:
+    seen = 0
+
+    def walk(value: Any) -> None:
+        nonlocal seen
+        if isinstance(value, Mapping):
+            if value.get("mean") is not None and value.get("low") is not None:
+                assert value["low"] - 1e-9 <= value["mean"] <= value["high"] + 1e-9
+                seen += 1
+            for item in value.values():
+                walk(item)
+
+    walk(metrics["results"]["text_gain"])
+    walk(metrics["results"]["retrieval"])
+    walk(metrics["results"]["organs"])
+    assert seen > 10
+
+
+def test_retrieval_prints_pool_and_duplicates(metrics: dict[str, Any]) -> None:
+    for kind in ("ridge", "align_head"):
+        table = metrics["results"]["retrieval"][kind]["sentence_to_crop"]
+        assert table["pool"] == 16
+        assert table["duplicates"] == 16 - table["distinct_texts"] > 0
+        assert table["R@1"]["mean"] <= table["R@5"]["mean"] <= table["R@10"]["mean"]
+        assert table["R@5"]["chance"] == 5 / 16
+        assert table["R@5"]["any_crop_of_equal_text"] >= table["R@5"]["mean"]
+
+
+def test_evaluating_twice_gives_the_same_numbers(run: Path, tiny_dataset: Path, metrics: dict[str, Any]) -> None:
+    words = [word for key in QUICK for word in ("--set", key)]
+    before = (run / "metrics.json").read_bytes()
+    only = ["--only", "text_only", "--only", "text_gain"]
+    assert main(["evaluate", str(run), str(tiny_dataset), "--quiet", *words, *only]) == 0
+    again = json.loads((run / "metrics.json").read_text())["results"]
+    (run / "metrics.json").write_bytes(before)
+    assert again == {name: metrics["results"][name] for name in ("text_only", "text_gain")}
+
+
+def test_the_page_needs_nothing_else(run: Path, metrics: dict[str, Any]) -> None:
+    page = (run / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 2
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "http" not in re.sub(r'http-equiv="[^"]*"', "", page)
+    assert "our form cannot be solved from the text alone" in page
+
+
+def test_the_export_loads_in_plain_monai_and_gives_the_same_features(run: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--out", str(tmp_path / "encoder"), "--quiet"]) == 0
+    assert {path.name for path in (tmp_path / "encoder").iterdir()} == {
+        "encoder.safetensors",
+        "encoder.json",
+        "README.md",
+    }
+    # From here on nothing of train: what a stranger would write.
+    from monai.networks import nets
+    from safetensors.torch import load_file
+
+    table = json.loads((tmp_path / "encoder" / "encoder.json").read_text())
+    network = getattr(nets, table["network"])(**table["arguments"])
+    network.load_state_dict(load_file(tmp_path / "encoder" / "encoder.safetensors"))
+    network.eval()
+    block = network.model
+    while hasattr(block, "__len__") and len(block) == 3 and hasattr(block[1], "submodule"):
+        block = block[1].submodule
+    seen: list[torch.Tensor] = []
+    block.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    crop = torch.randn(2, 1, 24, 24, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        decoded = network(crop)
+        model, _ = load_model(open_run(run))
+        bottleneck, skips = model.backbone.encode(crop)
+        torch.testing.assert_close(seen[0], bottleneck)
+        torch.testing.assert_close(decoded, model.backbone.decode(bottleneck, skips))
+    assert table["preprocessing"]["spacing_mm"] == [4.0, 4.0, 4.0]
+    card = (tmp_path / "encoder" / "README.md").read_text()
+    assert "t3d-align" in card
+    assert "tiny" in card
+
+
+def test_crops_are_drawn_as_a_picture_and_a_table(tiny_dataset: Path, tmp_path: Path) -> None:
+    words = ["crops", str(tiny_dataset), "--pair", "pair001", "--out", str(tmp_path / "c.png"), "--rows", "3"]
+    words += ["--table", str(tmp_path / "c.parquet"), "--set", "crop.size_vox=24", "--quiet"]
+    assert main(words) == 0
+    picture = matplotlib.image.imread(tmp_path / "c.png")
+    assert picture.shape[0] > 300
+    assert np.asarray(picture)[..., :3].std() > 0.05
+    rows = read_rows(tmp_path / "c.parquet", DRAWS)
+    assert [row["pair_id"] for row in rows] == ["pair001"] * 3
+    assert all(row["view_a_sentences"][0]["sentence_id"] == row["sentence_id"] for row in rows)
+    first = (tmp_path / "c.png").read_bytes()
+    assert main(words) == 0
+    assert (tmp_path / "c.png").read_bytes() == first
+
+
+def test_mean_interval_resamples_groups_not_values() -> None:
+    values = np.repeat([0.0, 1.0], 50)
+    grouped = mean_interval(values, np.repeat([0, 1], 50), n=500, seed=0)
+    free = mean_interval(values, np.arange(100), n=500, seed=0)
+    assert grouped["mean"] == free["mean"] == 0.5
+    assert (grouped["low"], grouped["high"]) == (0.0, 1.0)
+    assert free["high"] - free["low"] < 0.25
+    assert grouped["n_groups"] == 2
+
+
+def test_statistic_interval_leaves_undefined_resamples_out() -> None:
+    interval = statistic_interval(lambda index: float("nan") if 0 in index else 2.0, 3, n=50, seed=0)
+    assert interval["low"] == interval["high"] == 2.0
+
+
+def test_grid_starts_tile_without_leaving_large_volumes() -> None:
+    assert grid_starts((24, 24, 24), 24, 27) == [(0, 0, 0)]
+    assert grid_starts((20, 24, 30), 24, 27) == [(-2, 0, 0), (-2, 0, 6)]
+    assert len(grid_starts((200, 200, 200), 24, 27)) == 27
+    assert max(i for i, _, _ in grid_starts((200, 200, 200), 24, 27)) == 176

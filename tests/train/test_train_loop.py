@@ -1,0 +1,299 @@
+"""The loop: loss falls, a resumed run equals an uninterrupted one, damage and faults are told."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from safetensors.torch import load_file
+
+from curation.contract import Dataset
+from t3dkit.errors import ConfigError, DataError
+from t3dkit.progress import Progress
+from train import loop as loop_module
+from train.__main__ import main
+from train.batch import Batcher
+from train.catalogue import read_catalogue
+from train.checkpoint import read_checkpoint
+from train.config import METHODS_WITHOUT_STEPS, Config, load_config, preset_names
+from train.errors import DamagedCheckpoint, NonFiniteLoss, UnreadableVolume
+from train.loop import learning_rate, pretrain
+from train.models import T3D
+from train.reader import VolumeStore
+from train.run import open_run
+from train.text import rebuild_encoder
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+QUIET = Progress(quiet=True)
+METHODS = [name for name in preset_names() if name not in ("cpu", "gpu")]
+
+
+def _config(method: str = "t3d", *words: str) -> Config:
+    return load_config(method, [*TINY, *words], scale="cpu")
+
+
+def _train(dataset: Path, out: Path, *words: str, method: str = "t3d", resume: bool = False) -> dict[str, Any]:
+    return pretrain(dataset, out, _config(method, *words), resume=resume, progress=QUIET)
+
+
+def _weights(run: Path) -> dict[str, torch.Tensor]:
+    folder = sorted((run / "checkpoints").glob("step-*"))[-1]
+    return {**load_file(folder / "model.safetensors"), **load_file(folder / "optimizer.safetensors")}
+
+
+def _require_equal(one: Path, two: Path) -> None:
+    first, second = _weights(one), _weights(two)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert (one / "history.jsonl").read_bytes() == (two / "history.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four steps without interruption."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    _train(tiny_dataset, out)
+    return out
+
+
+def test_the_same_seed_gives_the_same_run(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    _train(tiny_dataset, tmp_path / "again")
+    _require_equal(whole_run, tmp_path / "again")
+
+
+def test_a_run_holds_what_it_promises(whole_run: Path) -> None:
+    names = {path.relative_to(whole_run).as_posix() for path in whole_run.rglob("*") if path.is_file()}
+    assert {"config.json", "tokenizer.json", "history.jsonl", "samples/step-00000004.png"} <= names
+    assert {path.name for path in (whole_run / "checkpoints").iterdir()} == {"step-00000002", "step-00000004"}
+    assert not any(name.endswith((".pt", ".pkl", ".bin", ".ckpt")) for name in names)
+    assert any(name.startswith("tensorboard/") for name in names)
+    preprocessing = json.loads((whole_run / "config.json").read_text())["preprocessing"]
+    assert preprocessing["spacing_mm"] == [4.0, 4.0, 4.0]
+    assert preprocessing["lexicon_version"] == "1"
+    assert preprocessing["pad_value_hu"] == -1024
+    assert {"orientation", "hu_range", "tokenizer_sha256"} <= set(preprocessing)
+    assert [row["step"] for row in open_run(whole_run).history()] == [0, 1, 2, 3]
+
+
+def test_killed_and_resumed_equals_uninterrupted(
+    tiny_dataset: Path, tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dies at the third step, after the checkpoint of the second; nothing else of the process survives."""
+    real = loop_module.Trainer._step
+
+    def dies(self: Any, step: int, parts: Any) -> Any:
+        if step == 3:
+            raise KeyboardInterrupt
+        return real(self, step, parts)
+
+    monkeypatch.setattr(loop_module.Trainer, "_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        _train(tiny_dataset, tmp_path / "run")
+    monkeypatch.undo()
+    torch.manual_seed(999)
+    np.random.seed(999)
+    _train(tiny_dataset, tmp_path / "run", resume=True)
+    _require_equal(whole_run, tmp_path / "run")
+
+
+def test_sigterm_saves_and_resume_goes_on(tiny_dataset: Path, tmp_path: Path) -> None:
+    words = [word for key in [*TINY, "loop.steps=4000", "loop.checkpoint_every=4000"] for word in ("--set", key)]
+    command = [sys.executable, "-m", "train", "pretrain", str(tiny_dataset), "--out", str(tmp_path / "run"), *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    history = tmp_path / "run" / "history.jsonl"
+    while time.monotonic() < deadline and not (history.is_file() and history.stat().st_size):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143, said
+    checkpoint, _ = read_checkpoint(tmp_path / "run" / "checkpoints")
+    assert checkpoint.step > 0
+    assert len(open_run(tmp_path / "run").history()) == checkpoint.step
+
+
+def test_a_damaged_checkpoint_falls_back_one(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    shutil.copytree(whole_run, tmp_path / "run")
+    newest = tmp_path / "run" / "checkpoints" / "step-00000004" / "model.safetensors"
+    content = bytearray(newest.read_bytes())
+    content[-5] ^= 1
+    newest.write_bytes(content)
+    assert read_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
+    _train(tiny_dataset, tmp_path / "run", resume=True)
+    _require_equal(whole_run, tmp_path / "run")
+    for path in (tmp_path / "run" / "checkpoints").glob("*/state.json"):
+        path.write_text("{")
+    with pytest.raises(DamagedCheckpoint, match="all 2 are damaged"):
+        read_checkpoint(tmp_path / "run" / "checkpoints")
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_pairs(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop_module.T3D.total
+
+    def spoilt(self: Any, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+        spoilt.calls += 1  # type: ignore[attr-defined]
+        return real(self, terms) * (float("nan") if spoilt.calls == 4 else 1.0)  # type: ignore[attr-defined]
+
+    spoilt.calls = 0  # type: ignore[attr-defined]
+    monkeypatch.setattr(loop_module.T3D, "total", spoilt)
+    with pytest.raises(NonFiniteLoss, match="step-00000002") as caught:
+        _train(tiny_dataset, tmp_path / "run")
+    assert caught.value.step == 3
+    assert caught.value.pair_ids
+    assert all(name.startswith("pair") for name in caught.value.pair_ids)
+    assert read_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 2
+
+
+def test_an_unreadable_volume_stops_the_run(tiny_dataset: Path, tmp_path: Path) -> None:
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    for path in (root / "volumes").glob("*.nii"):
+        path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UnreadableVolume, match="volume00"):
+        _train(root, tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_trains(tiny_dataset: Path, tmp_path: Path, method: str) -> None:
+    steps = 0 if method in METHODS_WITHOUT_STEPS else 2
+    summary = _train(tiny_dataset, tmp_path / "run", f"loop.steps={steps}", method=method)
+    assert summary["steps"] == steps
+    model_terms = set(summary["loss_first_and_last_tenth"])
+    expected = {
+        "scratch": set(),
+        "restore": {"total", "tir"},
+        "tir-only": {"total", "tir"},
+        "simclr": {"total", "tcl"},
+        "tcl-only": {"total", "tcl"},
+        "clip": {"total", "align"},
+        "t3d-align": {"total", "tcl", "tir", "align"},
+    }
+    assert model_terms == expected.get(method, {"total", "tcl", "tir"})
+
+
+def test_restoration_falls_over_a_run(tiny_dataset: Path, tmp_path: Path) -> None:
+    words = ("loop.steps=40", "loop.warmup_steps=5", "loop.sample_every=1000", "loop.checkpoint_every=1000")
+    ends = _train(tiny_dataset, tmp_path / "run", *words, method="tir-only")["loss_first_and_last_tenth"]
+    assert ends["tir"][1] < 0.8 * ends["tir"][0]
+
+
+def test_every_term_falls_on_one_batch(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    """Contrast and alignment are learned too, far below what equal similarities give."""
+    config = _config("t3d-align", "tcl.soft_positive=0.0", "crop.same_region_share=0.25")
+    run = open_run(whole_run)
+    dataset = Dataset.open(tiny_dataset)
+    catalogue = read_catalogue(dataset, ("train",), config.crop)
+    batch = Batcher(catalogue, VolumeStore(dataset, tmp_path), run.tokens, config).make(0, range(4), 4)
+    torch.manual_seed(0)
+    model = T3D(config, rebuild_encoder(run.text_settings))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    rows = []
+    for _ in range(40):
+        terms = model(batch)
+        optimizer.zero_grad()
+        model.total(terms).backward()
+        optimizer.step()
+        rows.append({name: float(term.detach()) for name, term in terms.items()})
+    for name in ("tcl", "tir", "align"):
+        assert rows[-1][name] < 0.8 * rows[0][name], name
+    assert rows[-1]["tcl"] < 0.8 * np.log(4)
+
+
+def test_accumulated_gradients_are_the_mean_over_the_parts(
+    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restoration has no negatives, so two halves of a batch must make the same step as the whole."""
+    real = Batcher.make
+
+    def sliced(self: Any, step: int, slots: Any, n_slots: int) -> Any:
+        # Both runs see the same four slots: as one batch, or as two micro-batches of two.
+        return real(self, 0, [slot + step * len(slots) for slot in slots], 4)
+
+    monkeypatch.setattr(Batcher, "make", sliced)
+    common = ("loop.steps=1", "loop.checkpoint_every=1", "loop.warmup_steps=1")
+    _train(tiny_dataset, tmp_path / "whole", *common, "loop.batch=4", method="restore")
+    _train(tiny_dataset, tmp_path / "parts", *common, "loop.batch=2", "loop.accumulate=2", method="restore")
+    one, two = (open_run(tmp_path / name).history()[0] for name in ("whole", "parts"))
+    assert one["tir"] == pytest.approx(two["tir"], rel=1e-5)
+    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+
+
+def test_learning_rate_warms_up_and_falls() -> None:
+    config = load_config("t3d", ["loop.steps=100", "loop.warmup_steps=10"], scale="cpu").loop
+    rates = [learning_rate(config, step) for step in range(100)]
+    assert rates[0] == pytest.approx(config.learning_rate / 10)
+    assert max(rates) == rates[9] == pytest.approx(config.learning_rate)
+    assert all(a >= b for a, b in pairwise(rates[9:]))
+    assert rates[-1] < 0.02 * config.learning_rate
+
+
+def test_places_that_are_no_run_or_no_data_set(
+    tiny_dataset: Path, tmp_path: Path, whole_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    cases = [
+        (["pretrain", str(empty), "--out", str(tmp_path / "a")], "is no data set"),
+        (["pretrain", str(tmp_path / "none"), "--out", str(tmp_path / "a")], "is no data set"),
+        (["pretrain", str(tiny_dataset), "--out", str(whole_run)], "holds a run already"),
+        (["pretrain", str(tiny_dataset), "--out", str(whole_run), "--resume", "--config", "clip"], "another config"),
+        (["evaluate", str(empty), str(tiny_dataset)], "is no run"),
+        (["evaluate", str(whole_run), str(empty)], "is no data set"),
+        (["evaluate", str(whole_run), str(tiny_dataset), "--only", "everything"], "no task"),
+        (["export", str(empty), "--out", str(tmp_path / "b")], "is no run"),
+        (["crops", str(empty), "--out", str(tmp_path / "c.png")], "is no data set"),
+        (["crops", str(tiny_dataset), "--pair", "nobody", "--out", str(tmp_path / "c.png")], "no located sentence"),
+    ]
+    for words, says in cases:
+        assert main([*words, "--quiet"]) == 2, words
+        assert says in capsys.readouterr().err
+
+
+def test_another_grid_is_refused(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    table = json.loads((root / "dataset.json").read_text())
+    table["grid"]["spacing_mm"] = [1.0, 1.0, 1.0]
+    (root / "dataset.json").write_text(json.dumps(table))
+    with pytest.raises(DataError, match="spacing_mm"):
+        pretrain(root, whole_run, None, resume=True, progress=QUIET)
+    assert main(["evaluate", str(whole_run), str(root), "--quiet"]) == 1
+
+
+def test_resume_without_a_run_is_refused(tiny_dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no run to resume"):
+        pretrain(tiny_dataset, tmp_path / "none", None, resume=True, progress=QUIET)
+
+
+@pytest.mark.slow
+def test_two_processes_make_the_step_of_one(tiny_dataset: Path, tmp_path: Path) -> None:
+    """DDP under torchrun: two processes of two slots equal one process of four, to rounding."""
+    common = ["loop.steps=2", "loop.checkpoint_every=2", "text.warmup_steps=0"]
+    words = [word for key in [*TINY, *common] for word in ("--set", key)]
+    tail = ["pretrain", str(tiny_dataset), "--config", "t3d-align", "--quiet", *words]
+    single = [*tail, "--out", str(tmp_path / "one"), "--set", "loop.batch=4"]
+    double = [*tail, "--out", str(tmp_path / "two"), "--set", "loop.batch=2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    for command in ([sys.executable, "-m", "train", *single], [*torchrun, "-m", "train", *double]):
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=200)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (open_run(tmp_path / name).history() for name in ("one", "two"))
+    for first, second in zip(one, two, strict=True):
+        for name in ("total", "tcl", "tir", "align", "grad_norm"):
+            assert first[name] == pytest.approx(second[name], rel=2e-5), name

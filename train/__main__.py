@@ -1,0 +1,147 @@
+"""``python -m train``: pre-train, evaluate, export, look at crops."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from t3dkit.command import Command, Program, run_program
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
+from train.config import Config, load_config, preset_names
+
+Summary = dict[str, Any]
+
+
+def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
+    _config_arguments(parser)
+    parser.add_argument("--resume", action="store_true", help="go on with RUN from its newest whole checkpoint")
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE", help="a TOML file, or a preset: " + ", ".join(preset_names()))
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+
+
+def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.loop import pretrain
+
+    config: Config | None = None
+    if not arguments.resume or arguments.config or arguments.set:
+        config = load_config(arguments.config, arguments.set)
+    elif not (arguments.out / "config.json").is_file():
+        config = load_config()  # nothing to resume yet: the first start of a job that may be restarted
+    return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
+
+
+def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set; its held-out splits are used")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override an evaluate.* key")
+    parser.add_argument("--only", metavar="TASK", action="append", help="run some tasks only, repeatable")
+
+
+def _evaluate(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.evaluate import evaluate
+
+    return evaluate(
+        arguments.run_folder, arguments.dataset, words=arguments.set, only=arguments.only, progress=progress
+    )
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the export")
+
+
+def _export(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.export import export_encoder
+
+    return export_encoder(arguments.run_folder, arguments.out)
+
+
+def _crops_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
+    parser.add_argument("--pair", metavar="ID", help="crops of this pair; without it, of the first batches")
+    parser.add_argument("--out", metavar="PNG", type=Path, required=True, help="the picture")
+    parser.add_argument("--rows", metavar="N", type=int, default=6, help="how many draws (default 6)")
+    parser.add_argument("--table", metavar="PARQUET", type=Path, help="also write the draws as a table")
+    _config_arguments(parser)
+
+
+def _crops(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.show import show_crops
+
+    if arguments.rows < 1:
+        raise ConfigError("--rows must be at least 1")
+    config = load_config(arguments.config, arguments.set)
+    return show_crops(
+        arguments.dataset,
+        config,
+        pair_id=arguments.pair,
+        out=arguments.out,
+        n_rows=arguments.rows,
+        table=arguments.table,
+    )
+
+
+PROGRAM = Program(
+    name="train",
+    description="T3D: text-informed contrastive learning and restoration on crops of a curated data set.",
+    commands=(
+        Command(
+            "pretrain",
+            "pre-train T3D, or a baseline, on a data set",
+            _pretrain_arguments,
+            _pretrain,
+            "Pre-train on the train split of a data set. Under torchrun it is distributed.\n\n"
+            "  python -m train pretrain DATASET --out RUN\n"
+            "  python -m train pretrain DATASET --out RUN --config t3d-align --set loop.steps=1000\n"
+            "  python -m train pretrain DATASET --out RUN --resume\n"
+            "  torchrun --nproc-per-node 8 -m train pretrain DATASET --out RUN --config gpu\n\n"
+            "RUN/history.jsonl and RUN/tensorboard hold the losses, RUN/samples pictures of crops with their\n"
+            "sentences. SIGTERM saves and stops; --resume goes on.",
+        ),
+        Command(
+            "evaluate",
+            "controls, probes, retrieval and segmentation on held-out patients",
+            _evaluate_arguments,
+            _evaluate,
+            "Measure a run on the validation and test splits: the text-only probe, the shuffled-text gap, retrieval,\n"
+            "finding probes, segmentation, pointing. Writes RUN/metrics.json and RUN/report.html.\n\n"
+            "  python -m train evaluate RUN DATASET\n"
+            "  python -m train evaluate RUN DATASET --only text_only --only text_gain",
+        ),
+        Command(
+            "export",
+            "the encoder's weights for plain MONAI, with a model card",
+            _export_arguments,
+            _export,
+            "Write encoder.safetensors under MONAI's own names, encoder.json to build the network, the preprocessing\n"
+            "contract and a model card.\n\n"
+            "  python -m train export RUN --out encoder",
+        ),
+        Command(
+            "crops",
+            "draw crops as pictures, with their sentences",
+            _crops_arguments,
+            _crops,
+            "Show which crops training sees for a pair, the part of the region both views cover, and the sentences\n"
+            "each crop covers.\n\n"
+            "  python -m train crops DATASET --pair ID --out crops.png",
+        ),
+    ),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    return run_program(PROGRAM, words)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

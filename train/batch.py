@@ -1,0 +1,222 @@
+"""A step's arrays: crops, views, what is hidden, the tokens of what is said.
+
+Enters: a catalogue, the volumes, the tokenizer, (step, slots). Leaves: a `Batch`. Refuses: crops of padding only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from t3dkit.errors import DataError
+from train.catalogue import Box, Catalogue, Ijk, Sentence
+from train.config import Config, IntensityConfig
+from train.corruption import Corruption, corrupt, draw_corruption
+from train.crops import Draw, draw
+from train.reader import AIR_HU, VolumeStore
+from train.text import Tokens
+
+MAX_ATTEMPTS = 12
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The arrays of b slots, v = 2 views, k sentences of s tokens, crops of c^3 voxels.
+
+    Parameters
+    ----------
+    views : (b, 2, 1, c, c, c) float32
+        Augmented crops, normalised HU.
+    clean : (b, 1, c, c, c) float32
+        The first view as it is.
+    corrupted : (b, 1, c, c, c) float32
+        The first view with its hidden voxels replaced.
+    hidden : (b, 1, c, c, c) bool
+        Which voxels are hidden.
+    ids, held : (b, k, s) int64 and bool
+        Tokens of the first view's sentences, the drawn one first; absent sentences hold no token.
+    text_key, normal_key : (b,) int64
+        For false negatives, see `Sentence`.
+    draws : tuple of Draw
+        How it was made.
+    """
+
+    views: torch.Tensor
+    clean: torch.Tensor
+    corrupted: torch.Tensor
+    hidden: torch.Tensor
+    ids: torch.Tensor
+    held: torch.Tensor
+    text_key: torch.Tensor
+    normal_key: torch.Tensor
+    draws: tuple[Draw, ...]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on a device."""
+        moved: dict[str, Any] = {
+            entry.name: getattr(self, entry.name).to(device, non_blocking=True)
+            for entry in fields(self)
+            if entry.name != "draws"
+        }
+        return Batch(**moved, draws=self.draws)
+
+
+class Batcher:
+    """Makes batches of a catalogue; stateless but for open volumes.
+
+    Parameters
+    ----------
+    catalogue, store, tokens, config
+        What is drawn, where the voxels lie, how words become ids, how all is done.
+    """
+
+    def __init__(self, catalogue: Catalogue, store: VolumeStore, tokens: Tokens, config: Config) -> None:
+        self.catalogue, self.store, self.tokens, self.config = catalogue, store, tokens, config
+        self._sentences = {(one.pair_id, one.sentence_id): one for one in catalogue.sentences}
+        texts = sorted({one.text for one in catalogue.sentences})
+        ids, held = tokens.encode(texts)
+        self._encoded = {text: (ids[row], held[row]) for row, text in enumerate(texts)}
+
+    def sentence(self, drawn: Draw) -> Sentence:
+        """The sentence of a draw."""
+        return self._sentences[drawn.pair_id, drawn.sentence_id]
+
+    def texts(self, drawn: Draw, view: int = 0) -> tuple[str, ...]:
+        """The sentences of a view, for pictures; never for a log."""
+        return tuple(self._sentences[drawn.pair_id, name].text for name, _ in drawn.views[view].sentences)
+
+    def make(self, step: int, slots: Sequence[int], n_slots: int) -> Batch:
+        """The batch of `slots` of `step`."""
+        seed = self.config.loop.seed
+        made = []
+        for slot in slots:
+            drawn, crops = self._drawn(seed, step, slot, n_slots)
+            made.append((drawn, crops, np.random.default_rng([seed, step, slot, 2])))
+        return self.assemble(made)
+
+    def of_draws(self, draws: Sequence[Draw], *, seed: int) -> Batch:
+        """The batch of given draws; what is hidden depends on `seed` and the place in `draws`."""
+        made = [
+            (drawn, self._crops(drawn), np.random.default_rng([seed, place, 3])) for place, drawn in enumerate(draws)
+        ]
+        return self.assemble(made)
+
+    def assemble(self, made: Sequence[tuple[Draw, list[np.ndarray], np.random.Generator]]) -> Batch:
+        """Augment, corrupt, encode and stack."""
+        views, clean, corrupted, hidden, ids, held = [], [], [], [], [], []
+        for drawn, crops, rng in made:
+            views.append(np.stack([augment(crop, self.config.intensity, rng) for crop in crops]))
+            corruption = self.corruption(drawn, rng)
+            clean.append(crops[0])
+            corrupted.append(corrupt(crops[0], corruption, fill=self.config.corruption.fill))
+            hidden.append(corruption.hidden)
+            row_ids, row_held = self.encode(self.texts(drawn))
+            ids.append(row_ids)
+            held.append(row_held)
+        sentences = [self.sentence(drawn) for drawn, _, _ in made]
+        return Batch(
+            views=torch.from_numpy(np.stack(views)[:, :, None]),
+            clean=torch.from_numpy(np.stack(clean)[:, None]),
+            corrupted=torch.from_numpy(np.stack(corrupted)[:, None]),
+            hidden=torch.from_numpy(np.stack(hidden)[:, None]),
+            ids=torch.from_numpy(np.stack(ids)),
+            held=torch.from_numpy(np.stack(held)),
+            text_key=torch.tensor([one.text_key for one in sentences]),
+            normal_key=torch.tensor([one.normal_key for one in sentences]),
+            draws=tuple(drawn for drawn, _, _ in made),
+        )
+
+    def corruption(self, drawn: Draw, rng: np.random.Generator) -> Corruption:
+        """What is hidden of the first view."""
+        view = drawn.views[0]
+        target = in_crop(drawn.target, view.start_ijk) if self.config.crop.policy == "aligned" else None
+        return draw_corruption(rng, self.config.corruption, size_vox=drawn.size_vox, target=target)
+
+    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """(k, s) ids and held of one view's sentences, padded to `max_sentences` rows."""
+        rows = self.config.crop.max_sentences
+        ids = np.full((rows, self.tokens.max_tokens), self.tokens.pad_id, dtype=np.int64)
+        held = np.zeros((rows, self.tokens.max_tokens), dtype=bool)
+        for row, text in enumerate(texts[:rows]):
+            ids[row], held[row] = self._encoded[text]
+        return ids, held
+
+    def crop(self, volume_id: str, start_ijk: Ijk) -> np.ndarray:
+        """One crop, normalised."""
+        size = self.config.crop.size_vox
+        return normalise(self.store.crop(volume_id, start_ijk, size), self.config.intensity)
+
+    def _drawn(self, seed: int, step: int, slot: int, n_slots: int) -> tuple[Draw, list[np.ndarray]]:
+        for attempt in range(MAX_ATTEMPTS):
+            drawn = draw(self.catalogue, seed=seed, step=step, slot=slot, n_slots=n_slots, attempt=attempt)
+            if self.config.crop.policy == "whole":
+                return drawn, self._crops(drawn)
+            raw = [self.store.crop(drawn.volume_id, view.start_ijk, drawn.size_vox) for view in drawn.views]
+            if all(crop.max() > AIR_HU for crop in raw):
+                return drawn, [normalise(crop, self.config.intensity) for crop in raw]
+        raise DataError(
+            f"pair {drawn.pair_id}: {MAX_ATTEMPTS} crops in a row hold nothing but padding; its boxes or its "
+            "volume are wrong. Run `python -m curation verify` on the data set"
+        )
+
+    def _crops(self, drawn: Draw) -> list[np.ndarray]:
+        if self.config.crop.policy == "whole":
+            return [self.whole(drawn.volume_id)] * 2
+        return [self.crop(drawn.volume_id, view.start_ijk) for view in drawn.views]
+
+    def whole(self, volume_id: str) -> np.ndarray:
+        """A volume shrunk to the size of a crop by averaging, normalised (preset clip)."""
+        volume = normalise(np.asarray(self.store.volume(volume_id)), self.config.intensity)
+        size = self.config.crop.size_vox
+        return torch.nn.functional.adaptive_avg_pool3d(torch.from_numpy(volume)[None], size)[0].numpy()
+
+
+def normalise(crop_hu: np.ndarray, config: IntensityConfig) -> np.ndarray:
+    """HU, clipped to `hu_range` and mapped to -1 .. 1, float32."""
+    low, high = config.hu_range
+    return (np.clip(crop_hu, low, high).astype(np.float32) - low) * np.float32(2.0 / (high - low)) - np.float32(1.0)
+
+
+def to_hu(crop: np.ndarray, config: IntensityConfig) -> np.ndarray:
+    """The inverse of `normalise`, within the clipped range."""
+    low, high = config.hu_range
+    return (crop + 1.0) * (high - low) / 2.0 + low
+
+
+def augment(crop: np.ndarray, config: IntensityConfig, rng: np.random.Generator) -> np.ndarray:
+    """A view of a crop: gain, shift, noise. Never a flip: left and right are in the text."""
+    gain, shift = 1.0 + rng.uniform(-config.gain, config.gain), rng.uniform(-config.shift, config.shift)
+    noise = rng.standard_normal(crop.shape, dtype=np.float32) * np.float32(config.noise)
+    return crop * np.float32(gain) + np.float32(shift) + noise
+
+
+def in_crop(box: Box, start_ijk: Ijk) -> Box:
+    """`box` in the coordinates of a crop that starts at `start_ijk`."""
+    i, j, k = start_ijk
+    first, stop = box.start_ijk, box.stop_ijk
+    return Box((first[0] - i, first[1] - j, first[2] - k), (stop[0] - i, stop[1] - j, stop[2] - k))
+
+
+def prefetched(batcher: Batcher, keys: Sequence[tuple[int, Sequence[int], int]], ahead: int = 2) -> Iterator[Batch]:
+    """The batches of `keys` = (step, slots, n_slots), made in a thread while the last one is trained on.
+
+    A thread is enough: reading maps pages and NumPy releases the lock; and no worker process can leak.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
+        waiting: list[Future[Batch]] = []
+        remaining = iter(keys)
+        try:
+            for key in remaining:
+                waiting.append(pool.submit(batcher.make, *key))
+                if len(waiting) > ahead:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,130 @@
+"""What every evaluation stands on: the model, both sides of the data, and how draws become features.
+
+Enters: a run and a data set. Leaves: a `Bench`. Refuses: a data set without held-out patients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from curation.contract import Dataset
+from t3dkit.progress import Progress
+from train.batch import Batch, Batcher
+from train.catalogue import Sentence, read_catalogue
+from train.config import CropConfig, EvaluateConfig
+from train.crops import Draw, draw_views
+from train.models import pool_text
+from train.reader import VolumeStore
+from train.run import Run, load_model, require_same_grid
+
+HELD_OUT = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Frozen features of m draws.
+
+    Parameters
+    ----------
+    draws : tuple of Draw
+    sentences : tuple of Sentence
+    text : (m, s, d), held : (m, s)
+        Tokens of each drawn sentence.
+    view_a, view_b : (m, n, d)
+        Visual tokens of the two views.
+    """
+
+    draws: tuple[Draw, ...]
+    sentences: tuple[Sentence, ...]
+    text: torch.Tensor
+    held: torch.Tensor
+    view_a: torch.Tensor
+    view_b: torch.Tensor
+
+    @property
+    def pooled_text(self) -> torch.Tensor:
+        """(m, d)."""
+        return pool_text(self.text[:, None], self.held[:, None], whole_report=False)
+
+    def rows(self, index: Sequence[int]) -> Features:
+        """Some of the draws."""
+        at = torch.as_tensor(list(index))
+        return Features(
+            draws=tuple(self.draws[i] for i in index),
+            sentences=tuple(self.sentences[i] for i in index),
+            text=self.text[at],
+            held=self.held[at],
+            view_a=self.view_a[at],
+            view_b=self.view_b[at],
+        )
+
+
+class Bench:
+    """An opened run with both sides of a data set.
+
+    Crops are always aligned here, whatever the run was trained on, so that the methods are measured on the same
+    crops.
+    """
+
+    def __init__(self, run: Run, dataset: Dataset, config: EvaluateConfig, progress: Progress, cache: Path) -> None:
+        require_same_grid(run, dataset)
+        self.run, self.dataset, self.config, self.progress = run, dataset, config, progress
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model, self.step = load_model(run, self.device)
+        self.store = VolumeStore(dataset, cache)
+        crop: CropConfig = replace(run.config.crop, policy="aligned", shuffled_reports=False)
+        measured = replace(run.config, crop=crop)
+        self.train = Batcher(read_catalogue(dataset, ("train",), crop), self.store, run.tokens, measured)
+        self.held_out = Batcher(read_catalogue(dataset, HELD_OUT, crop), self.store, run.tokens, measured)
+
+    def draws(self, batcher: Batcher, n: int, *, seed: int) -> list[Draw]:
+        """At most `n` located sentences, each once, heavy ones first in line, with a pair of crops each."""
+        catalogue = batcher.catalogue
+        rng = np.random.default_rng([self.config.seed, seed])
+        n = min(n, len(catalogue.located))
+        chosen = rng.choice(len(catalogue.located), size=n, replace=False, p=catalogue.weights)
+        return [draw_views(catalogue, catalogue.located[int(index)], rng) for index in chosen]
+
+    def batches(self, batcher: Batcher, draws: Sequence[Draw], *, name: str) -> Iterator[Batch]:
+        """The batches of `draws`, on the device."""
+        size = self.config.batch
+        with self.progress.task(name, len(draws)) as task:
+            for start in range(0, len(draws), size):
+                part = draws[start : start + size]
+                yield batcher.of_draws(part, seed=self.config.seed + start).to(self.device)
+                task.advance(len(part))
+
+    @torch.no_grad()
+    def features(self, batcher: Batcher, draws: Sequence[Draw], *, name: str) -> Features:
+        """Frozen features of `draws`, on the CPU."""
+        text, held, view_a, view_b = [], [], [], []
+        for batch in self.batches(batcher, draws, name=name):
+            tokens, present = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])
+            visual = self.model.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2))
+            text.append(tokens[:, 0].cpu())
+            held.append(present[:, 0].cpu())
+            view_a.append(visual[:, 0].cpu())
+            view_b.append(visual[:, 1].cpu())
+        return Features(
+            draws=tuple(draws),
+            sentences=tuple(batcher.sentence(drawn) for drawn in draws),
+            text=torch.cat(text),
+            held=torch.cat(held),
+            view_a=torch.cat(view_a),
+            view_b=torch.cat(view_b),
+        )
+
+    @torch.no_grad()
+    def crop_features(self, crops: Sequence[np.ndarray]) -> torch.Tensor:
+        """(m, width) mean of the bottleneck over each normalised crop."""
+        parts = []
+        size = 2 * self.config.batch
+        for start in range(0, len(crops), size):
+            stacked = torch.from_numpy(np.stack(crops[start : start + size])[:, None]).to(self.device)
+            parts.append(self.model.backbone.encode(stacked)[0].flatten(2).mean(dim=2).cpu())
+        return torch.cat(parts)

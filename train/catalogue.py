@@ -1,0 +1,216 @@
+"""What can be drawn: the located sentences of a split, their boxes and their weights.
+
+Enters: a data set through its contract. Leaves: a `Catalogue`. Refuses: a split without a located sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from curation.contract import Dataset, best_boxes
+from t3dkit.errors import DataError
+from train.config import CropConfig
+
+Ijk = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A half-open box of voxels, on its volume's grid."""
+
+    start_ijk: Ijk
+    stop_ijk: Ijk
+
+    @property
+    def size_ijk(self) -> Ijk:
+        """Edges, voxels."""
+        i, j, k = (stop - start for start, stop in zip(self.start_ijk, self.stop_ijk, strict=True))
+        return i, j, k
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of a pair, with the boxes of the regions it names in the pair's volume.
+
+    Parameters
+    ----------
+    sentence_id, pair_id, patient_id, volume_id : str
+        Pseudonyms.
+    text : str
+        The sentence; never logged.
+    regions : tuple of str
+        Every region it names, located or not.
+    boxes : tuple of (str, Box)
+        The located ones.
+    is_normal : bool
+        It states that nothing is wrong (`is_normal`, or a finding that is absent).
+    is_abnormal : bool
+        It states that a finding is present.
+    """
+
+    sentence_id: str
+    pair_id: str
+    patient_id: str
+    volume_id: str
+    text: str
+    regions: tuple[str, ...]
+    boxes: tuple[tuple[str, Box], ...]
+    is_normal: bool
+    is_abnormal: bool
+
+    @property
+    def text_key(self) -> int:
+        """Equal for sentences of equal wording, whatever case and spaces."""
+        return _key(" ".join(self.text.lower().split()))
+
+    @property
+    def normal_key(self) -> int:
+        """Equal for normal statements on the same regions; 0 for any other sentence."""
+        return _key("|".join(sorted(self.regions))) if self.is_normal and self.regions else 0
+
+
+def _key(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:7], "big")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The sentences of one or more splits.
+
+    Parameters
+    ----------
+    sentences : tuple of Sentence
+        Those of the wanted sections, in order of pair and place in the report.
+    shapes_ijk : dict
+        volume_id -> shape.
+    crop : CropConfig
+        What the weights were made with.
+    """
+
+    sentences: tuple[Sentence, ...]
+    shapes_ijk: dict[str, Ijk]
+    crop: CropConfig
+
+    @cached_property
+    def located(self) -> tuple[Sentence, ...]:
+        """The sentences with at least one box."""
+        return tuple(sentence for sentence in self.sentences if sentence.boxes)
+
+    @cached_property
+    def by_pair(self) -> dict[str, tuple[Sentence, ...]]:
+        """pair_id -> its sentences."""
+        table: dict[str, list[Sentence]] = defaultdict(list)
+        for sentence in self.sentences:
+            table[sentence.pair_id].append(sentence)
+        return {pair_id: tuple(rows) for pair_id, rows in table.items()}
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """(len(located),) float64, sums to 1: findings and rare regions are drawn more often."""
+        counts = Counter(region for sentence in self.located for region, _ in sentence.boxes)
+        raw = [
+            (self.crop.abnormal_weight if sentence.is_abnormal else 1.0)
+            * min(counts[region] for region, _ in sentence.boxes) ** -self.crop.rare_region_power
+            for sentence in self.located
+        ]
+        return np.asarray(raw) / np.sum(raw)
+
+    @cached_property
+    def on_region(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        """region -> patient_id -> indices into `located`."""
+        table: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for index, sentence in enumerate(self.located):
+            for region, _ in sentence.boxes:
+                table[region][sentence.patient_id].append(index)
+        return {
+            region: {patient: tuple(rows) for patient, rows in sorted(patients.items())}
+            for region, patients in table.items()
+        }
+
+    @property
+    def n_patients(self) -> int:
+        """Patients with a located sentence."""
+        return len({sentence.patient_id for sentence in self.located})
+
+
+def read_catalogue(dataset: Dataset, splits: Sequence[str], crop: CropConfig) -> Catalogue:
+    """The sentences of `splits` that may be drawn.
+
+    Raises
+    ------
+    DataError
+        No pair of these splits has a located sentence.
+    """
+    pairs = [pair for split in splits for pair in dataset.trainable_pairs(split)]
+    volumes = {row["volume_id"]: row for row in dataset.rows("volumes")}
+    regions = dataset.rows("regions")
+    boxes = {key: _box(row) for key, row in best_boxes(regions).items()}
+    pointers = {
+        (row["volume_id"], row["sentence_id"]): (row["region"], _box(row))
+        for row in regions
+        if row["sentence_id"] is not None
+    }
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in sorted(dataset.rows("sentences"), key=lambda row: (row["pair_id"] or "", row["index"])):
+        if row["section"] in crop.sections:
+            rows[row["pair_id"]].append(row)
+    source = _other_patient(pairs) if crop.shuffled_reports else {pair["pair_id"]: pair["pair_id"] for pair in pairs}
+    sentences = tuple(_sentence(row, pair, boxes, pointers) for pair in pairs for row in rows[source[pair["pair_id"]]])
+    shapes: dict[str, Ijk] = {
+        pair["volume_id"]: tuple(int(n) for n in volumes[pair["volume_id"]]["shape_ijk"])  # type: ignore[misc]
+        for pair in pairs
+    }
+    catalogue = Catalogue(sentences=sentences, shapes_ijk=shapes, crop=crop)
+    if not catalogue.located:
+        raise DataError(
+            f"no sentence of the splits {', '.join(splits)} has a located region: {len(pairs)} pairs, "
+            f"{len(sentences)} sentences. Look at regions.parquet, or curate more studies"
+        )
+    return catalogue
+
+
+def _sentence(
+    row: dict[str, Any],
+    pair: dict[str, Any],
+    boxes: dict[tuple[str, str], Box],
+    pointers: dict[tuple[str, str], tuple[str, Box]],
+) -> Sentence:
+    volume_id = pair["volume_id"]
+    regions = tuple(row["regions"] or ())
+    pointer = pointers.get((volume_id, row["sentence_id"])) if row["pair_id"] == pair["pair_id"] else None
+    held = tuple((region, boxes[volume_id, region]) for region in regions if (volume_id, region) in boxes)
+    is_normal = bool(row["is_normal"]) or row["assertion"] == "absent"
+    return Sentence(
+        sentence_id=row["sentence_id"],
+        pair_id=pair["pair_id"],
+        patient_id=pair["patient_id"],
+        volume_id=volume_id,
+        text=row["text"],
+        regions=regions,
+        boxes=(pointer,) if pointer else held,
+        is_normal=is_normal,
+        is_abnormal=row["assertion"] == "present" and not is_normal,
+    )
+
+
+def _box(row: dict[str, Any]) -> Box:
+    i, j, k = (int(n) for n in row["start_ijk"])
+    di, dj, dk = (int(n) for n in row["size_ijk"])
+    return Box((i, j, k), (i + di, j + dj, k + dk))
+
+
+def _other_patient(pairs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Each pair -> the next pair of another patient, around the circle; the sentences of the control come from it."""
+    ids = [(pair["pair_id"], pair["patient_id"]) for pair in pairs]
+    other = {}
+    for place, (pair_id, patient_id) in enumerate(ids):
+        around = ids[place + 1 :] + ids[:place]
+        other[pair_id] = next((there for there, patient in around if patient != patient_id), pair_id)
+    return other

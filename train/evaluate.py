@@ -1,0 +1,127 @@
+"""``python -m train evaluate``: every control and downstream task of a run, on held-out patients.
+
+Enters: a run, a data set. Leaves: ``RUN/metrics.json`` and ``RUN/report.html``. Refuses: a task it does not know, a
+data set on another grid.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curation.contract import Dataset
+from t3dkit.atomic import write_json
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
+from train.bench import Bench
+from train.config import EvaluateConfig, as_table, build, word_table
+from train.controls import pointing, text_gain, text_only
+from train.probes import abnormal_crops, findings
+from train.report_page import write_report
+from train.retrieval import retrieval
+from train.run import open_run
+from train.segment import segmentation
+
+TASKS: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
+    "text_only": text_only,
+    "text_gain": text_gain,
+    "retrieval": retrieval,
+    "pointing": pointing,
+    "findings": findings,
+    "abnormal_crops": abnormal_crops,
+    "organs": lambda bench: segmentation(bench, "organs"),
+    "lesions": lambda bench: segmentation(bench, "lesions"),
+}
+
+
+def evaluate(
+    run_folder: Path, dataset_root: Path, *, words: Sequence[str] = (), only: Sequence[str] | None, progress: Progress
+) -> dict[str, Any]:
+    """Measure a run; returns the short summary.
+
+    Raises
+    ------
+    ConfigError
+        No run, no data set, an unknown task or key.
+    ContractError
+        The data set is on another grid than the run.
+    """
+    unknown = sorted(set(only or ()) - set(TASKS))
+    if unknown:
+        raise ConfigError(f"no task {unknown[0]!r}; there are {', '.join(TASKS)}")
+    run = open_run(run_folder)
+    dataset = Dataset.open(dataset_root)
+    bench = Bench(run, dataset, _config(run.config.evaluate, words), progress, run.root / "cache")
+    torch.manual_seed(bench.config.seed)
+    started = time.monotonic()
+    results = {}
+    for name, task in TASKS.items():
+        if not only or name in only:
+            results[name] = task(bench)
+    metrics = {
+        "method": run.config.method,
+        "step": bench.step,
+        "n_held_out_patients": bench.held_out.catalogue.n_patients,
+        "n_train_patients": bench.train.catalogue.n_patients,
+        "evaluate": as_table(run.config)["evaluate"]
+        | {key: _listed(value) for key, value in vars(bench.config).items()},
+        "results": results,
+    }
+    write_json(run.root / "metrics.json", _finite(metrics))
+    write_report(run.root / "report.html", bench, metrics)
+    return {"run": run.root.name, "seconds": round(time.monotonic() - started, 1), **headlines(results)}
+
+
+def headlines(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The few numbers a person asks for first; None where a task was skipped."""
+    return {
+        "text_only_conditioned": _at(results, "text_only", "conditioned", "noise", "mean"),
+        "text_only_obvious": _at(results, "text_only", "obvious", "noise", "mean"),
+        "text_only_chance": _at(results, "text_only", "chance"),
+        "tcl_accuracy": _at(results, "text_only", "conditioned", "crops", "mean"),
+        "text_gain": _at(results, "text_gain", "shuffled_minus_right", "mean"),
+        "text_gain_low": _at(results, "text_gain", "shuffled_minus_right", "low"),
+        "text_gain_same_region": _at(results, "text_gain", "same_region_minus_right", "mean"),
+        "retrieval_R@5": _at(results, "retrieval", "align_head", "sentence_to_crop", "R@5", "mean")
+        or _at(results, "retrieval", "ridge", "sentence_to_crop", "R@5", "mean"),
+        "finding_auroc": _at(results, "findings", "macro_auroc", "mean"),
+        "organ_dice": _at(results, "organs", "1", "pretrained", "dice", "mean"),
+        "organ_dice_scratch": _at(results, "organs", "1", "scratch", "dice", "mean"),
+        "lesion_dice": _at(results, "lesions", "1", "pretrained", "dice", "mean"),
+    }
+
+
+def _at(results: Mapping[str, Any], *keys: str) -> Any:
+    value: Any = results
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            return None
+        value = value[key]
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def _config(config: EvaluateConfig, words: Sequence[str]) -> EvaluateConfig:
+    table: dict[str, Any] = {}
+    for word in words:
+        parsed = word_table(word if word.startswith("evaluate.") else f"evaluate.{word}")
+        table.update(parsed["evaluate"])
+    checked = build(EvaluateConfig, table, "evaluate.")
+    return replace(config, **{key: getattr(checked, key) for key in table})
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: an undefined number becomes null."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and value != value else value

@@ -1,0 +1,323 @@
+"""The training loop.
+
+Enters: a data set, a configuration, the folder of a run. Leaves: a trained run. Refuses: to go on after a loss that
+is not finite, or to start in a folder that holds a run already.
+
+Every random choice is a function of (seed, step, slot), the learning rate of the step alone, so the state of a run
+is its weights, the optimizer's moments and the step; that is what a checkpoint holds and why a resumed run equals an
+uninterrupted one bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from curation.contract import Dataset
+from t3dkit.command import Stopped
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
+from train import text as text_module
+from train.batch import Batch, Batcher, prefetched
+from train.catalogue import Catalogue, read_catalogue
+from train.checkpoint import newest_name, read_checkpoint, restore_optimizer, write_checkpoint
+from train.config import Config, LoopConfig, as_table
+from train.distributed import any_process, gather, process_group, rank, world_size
+from train.errors import NonFiniteLoss
+from train.logs import Logs, sample_figure
+from train.models import T3D
+from train.reader import VolumeStore
+from train.run import Run, create_run, open_run, require_same_grid
+
+MEASURED_SENTENCES = 512
+"""Sentences whose tokens set the scale of the text."""
+
+
+def pretrain(
+    dataset_root: Path, out: Path, config: Config | None, *, resume: bool, progress: Progress
+) -> dict[str, Any]:
+    """Train a run to its end.
+
+    Parameters
+    ----------
+    dataset_root, out : Path
+        Data set and folder of the run.
+    config : Config or None
+        None only with `resume`: the run's own.
+    resume : bool
+        Go on from the newest whole checkpoint.
+
+    Returns
+    -------
+    dict
+        Summary: step, loss terms first and last, seconds, crops per second.
+
+    Raises
+    ------
+    ConfigError
+        No data set; `out` holds a run and `resume` is not set, or was made with another configuration.
+    TrainError
+        A volume cannot be read, the loss is not finite, every checkpoint is damaged.
+    """
+    dataset = Dataset.open(dataset_root)
+    started = _require_place(out, config, resume)
+    config = started.config if started else cast(Config, config)
+    if config.loop.threads:
+        torch.set_num_threads(config.loop.threads)
+    with process_group() as device:
+        catalogue = read_catalogue(dataset, ("train",), config.crop)
+        torch.manual_seed(config.loop.seed)
+        run, model = _prepare(dataset, out, config, catalogue, started, progress)
+        model = model.to(device)
+        if world_size() > 1:  # every process made the same weights from the same seed; the check is cheap
+            torch.distributed.barrier()
+        return Trainer(run, model, dataset, catalogue, device, progress).train()
+
+
+def _require_place(out: Path, config: Config | None, resume: bool) -> Run | None:
+    if not (out / "config.json").is_file():
+        if config is None:
+            raise ConfigError(f"{out} holds no run to resume: leave --resume out, or give the folder of a run")
+        return None
+    if not resume:
+        raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or give another folder")
+    run = open_run(out)
+    if config is not None and as_table(config) != as_table(run.config):
+        raise ConfigError(
+            f"{out} was started with another configuration: leave --config and --set out to go on with it"
+        )
+    return run
+
+
+def _prepare(
+    dataset: Dataset, out: Path, config: Config, catalogue: Catalogue, started: Run | None, progress: Progress
+) -> tuple[Run, T3D]:
+    """The run's folder and a model with its first weights; a resumed run's weights come later, from a checkpoint."""
+    if started and newest_name(started.checkpoints):
+        require_same_grid(started, dataset)
+        return started, T3D(config, text_module.rebuild_encoder(started.text_settings))
+    texts = [sentence.text for sentence in catalogue.sentences]
+    if config.text.encoder:
+        encoder, settings, tokens = text_module.load_encoder(config.text)
+    else:
+        tokens = text_module.train_tokens(texts, config.text)
+        encoder, settings = text_module.build_encoder(config.text, vocabulary=tokens.size)
+    model = T3D(config, encoder)
+    if not config.text.encoder and model.uses_text and config.text.warmup_steps:
+        text_module.warm_up(
+            encoder, tokens, texts, steps=config.text.warmup_steps, seed=config.loop.seed, progress=progress
+        )
+    ids, held = tokens.encode(sorted(set(texts))[:MEASURED_SENTENCES])
+    model.standardise_text(torch.from_numpy(ids), torch.from_numpy(held))
+    if rank() == 0:
+        return create_run(out, dataset, config, tokens=tokens, text_settings=settings), model
+    return Run(root=out, config=config, preprocessing={}, text_settings=settings, tokens=tokens), model
+
+
+def learning_rate(config: LoopConfig, step: int) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0))))
+
+
+@dataclass
+class Stop:
+    """Whether SIGTERM came; read between steps, so that a step is never torn."""
+
+    wanted: bool = False
+
+
+@contextlib.contextmanager
+def stop_on_sigterm() -> Iterator[Stop]:
+    """Turn SIGTERM into a request to save and stop after the step."""
+    stop = Stop()
+
+    def ask(_signal: int, _frame: Any) -> None:
+        stop.wanted = True
+
+    try:
+        previous = signal.signal(signal.SIGTERM, ask)
+    except ValueError:  # not the main thread: whoever runs the thread stops it
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class Trainer:
+    """One run on its way: model, optimizer, batches, logs."""
+
+    def __init__(
+        self,
+        run: Run,
+        model: T3D,
+        dataset: Dataset,
+        catalogue: Catalogue,
+        device: torch.device,
+        progress: Progress,
+    ) -> None:
+        self.run, self.model, self.device, self.progress = run, model, device, progress
+        self.config = run.config
+        self.batcher = Batcher(catalogue, VolumeStore(dataset, run.root / "cache"), run.tokens, run.config)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(model, run.config), lr=run.config.loop.learning_rate, betas=(0.9, 0.98)
+        )
+        self.wrapped: torch.nn.Module = model
+        if world_size() > 1:
+            # Terms that are off leave parts of the backbone without gradient.
+            self.wrapped = DistributedDataParallel(model, find_unused_parameters=True)
+        wants_bf16 = run.config.loop.precision == "bf16" or (
+            run.config.loop.precision == "auto" and device.type == "cuda"
+        )
+        self.autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=wants_bf16)
+
+    def train(self) -> dict[str, Any]:
+        """All steps that are left; returns the summary."""
+        loop = self.config.loop
+        first = self._restore()
+        logs = Logs(self.run, first) if rank() == 0 else None
+        started, waited = time.monotonic(), 0.0
+        self.model.train()
+        with stop_on_sigterm() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
+            task.advance(first)
+            batches = prefetched(self.batcher, self._keys(first))
+            for step in range(first, loop.steps):
+                before = time.monotonic()
+                parts = [next(batches).to(self.device) for _ in range(loop.accumulate)]
+                waited += time.monotonic() - before
+                row = self._step(step, parts)
+                speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
+                task.advance(note=_note(row, speed))
+                if logs:
+                    wait_share = waited / (time.monotonic() - started)
+                    logs.write(step, row, {"crops_per_s": speed, "wait_share": wait_share})
+                done, stopping = step + 1, any_process(stop.wanted, self.device)
+                if logs and (done % loop.sample_every == 0 or done == loop.steps):
+                    self._picture(logs, done, parts[0])
+                if stopping or done % loop.checkpoint_every == 0 or done == loop.steps:
+                    self._save(done)
+                if stopping and done < loop.steps:
+                    self.progress.say(f"stopped after step {done}; `--resume` goes on from there")
+                    raise Stopped
+        return self._summary(first, time.monotonic() - started, waited, logs)
+
+    def _step(self, step: int, parts: Sequence[Batch]) -> dict[str, float]:
+        """One optimizer step over the micro-batches of `parts`; returns what is logged."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * learning_rate(self.config.loop, step)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for place, part in enumerate(parts):
+            is_last = place == len(parts) - 1
+            quiet = contextlib.nullcontext() if is_last or world_size() == 1 else self.wrapped.no_sync()  # type: ignore[operator]
+            with quiet:
+                with self.autocast:
+                    terms = self.wrapped(part)
+                total = self.model.total(terms) / len(parts)
+                # A step no process finds finite stops all of them: a NaN spreads through the averaged gradients.
+                self._require_finite(step, total, parts)
+                total.backward()
+            for name, term in {"total": total * len(parts), **terms}.items():
+                sums[name] = sums.get(name, 0.0) + float(gather(term.detach().float()[None]).mean()) / len(parts)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.loop.clip_norm)
+        self.optimizer.step()
+        return {**sums, "grad_norm": float(norm), "learning_rate": learning_rate(self.config.loop, step)}
+
+    def _require_finite(self, step: int, total: torch.Tensor, parts: Sequence[Batch]) -> None:
+        if any_process(not bool(torch.isfinite(total.detach())), self.device):
+            pair_ids = sorted({drawn.pair_id for part in parts for drawn in part.draws})
+            raise NonFiniteLoss(step, pair_ids, newest_name(self.run.checkpoints))
+
+    def _keys(self, first: int) -> list[tuple[int, Sequence[int], int]]:
+        """What the batcher is asked for: (draw, our slots, all slots), one per micro-batch."""
+        loop = self.config.loop
+        slots = range(rank() * loop.batch, (rank() + 1) * loop.batch)
+        return [
+            (draw, slots, loop.batch * world_size())
+            for draw in range(first * loop.accumulate, loop.steps * loop.accumulate)
+        ]
+
+    def _restore(self) -> int:
+        """The step to begin with; a new run saves its first weights."""
+        if not newest_name(self.run.checkpoints):
+            self._save(0)
+            return 0
+        checkpoint, n_damaged = read_checkpoint(self.run.checkpoints)
+        if n_damaged:
+            self.progress.say(f"{n_damaged} newer checkpoint(s) are damaged; going on from step {checkpoint.step}")
+        self.model.load_state_dict(checkpoint.model)
+        restore_optimizer(self.optimizer, checkpoint)
+        return checkpoint.step
+
+    def _save(self, step: int) -> None:
+        if rank() == 0:
+            write_checkpoint(self.run.checkpoints, step, self.model, self.optimizer)
+        if world_size() > 1:
+            torch.distributed.barrier()
+
+    @torch.no_grad()
+    def _picture(self, logs: Logs, step: int, batch: Batch) -> None:
+        self.model.eval()
+        restored = None
+        if self.config.tir.weight:
+            with self.autocast:
+                text, held = self.model.encode_text(batch.ids, batch.held) if self.model.uses_text else (None, None)
+                restored = self.model.restore(batch.corrupted, text, held).float().cpu()
+        self.model.train()
+        logs.picture(step, sample_figure(self.batcher, batch, restored))
+
+    def _summary(self, first: int, seconds: float, waited: float, logs: Logs | None) -> dict[str, Any]:
+        rows = self.run.history()
+        if logs:
+            logs.close()
+        terms = ("total", "tcl", "tir", "align")
+        n = max(1, len(rows) // 10)
+        ends = {
+            name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
+            for name in terms
+            if rows and name in rows[0]
+        }
+        n_steps = self.config.loop.steps - first
+        crops = n_steps * self.config.loop.batch * self.config.loop.accumulate * world_size()
+        return {
+            "run": self.run.root.name,
+            "method": self.config.method,
+            "steps": self.config.loop.steps,
+            "loss_first_and_last_tenth": ends,
+            "seconds": round(seconds, 1),
+            "slots_per_s": round(crops / seconds, 2) if n_steps else None,
+            "wait_share": round(waited / seconds, 4) if n_steps else None,
+        }
+
+
+def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
+    """Weights decay; biases, norms and single numbers do not. The text encoder learns at its own rate.
+
+    Parameters that are frozen are left out.
+    """
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, value in model.named_parameters():
+        if value.requires_grad:
+            rate = config.text.rate if name.startswith("text_encoder.") else 1.0
+            groups.setdefault((rate, config.loop.weight_decay if value.dim() > 1 else 0.0), []).append(value)
+    return [
+        {"params": held, "rate": rate, "weight_decay": weight_decay} for (rate, weight_decay), held in groups.items()
+    ]
+
+
+def _note(row: dict[str, float], speed: float) -> str:
+    terms = " ".join(f"{name} {row[name]:.3f}" for name in ("tcl", "tir", "align") if name in row)
+    return f"loss {row['total']:.3f} ({terms}) {speed:.1f} slots/s"

@@ -1,0 +1,192 @@
+"""Crops of volumes, straight from disk.
+
+Enters: a data set, a volume id, a box. Leaves: int16 HU crops, air where the box leaves the volume. Refuses: a
+file that is not the volume its row promises; a bad volume stops the run and is never replaced by another.
+
+An uncompressed NIfTI is mapped, so a crop costs the pages it touches. A ``.nii.gz`` is unpacked once into a cache.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import struct
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curation.contract import Dataset
+from t3dkit.atomic import atomic_path
+from t3dkit.errors import DataError
+from train.errors import UnreadableVolume
+
+AIR_HU = -1024
+"""HU outside the volume, as the data set's own padding (design.md, section 5)."""
+
+HEADER_BYTES = 348
+_DTYPES = {2: np.uint8, 4: np.int16, 512: np.uint16}
+"""NIfTI-1 `datatype` codes that a data set may hold: labels are uint8, volumes int16 (nifti1.h, DT_*)."""
+MAX_OPEN = 256
+
+
+class VolumeStore:
+    """The volumes of a data set, opened when first asked for.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The data set.
+    cache : Path
+        Where compressed volumes are unpacked.
+    """
+
+    def __init__(self, dataset: Dataset, cache: Path) -> None:
+        self.dataset, self.cache = dataset, cache
+        self.rows: dict[str, dict[str, Any]] = {row["volume_id"]: row for row in dataset.rows("volumes")}
+        self._open: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def shape_ijk(self, volume_id: str) -> tuple[int, int, int]:
+        """Shape of a volume, from its row."""
+        i, j, k = self.rows[volume_id]["shape_ijk"]
+        return int(i), int(j), int(k)
+
+    def volume(self, volume_id: str) -> np.ndarray:
+        """A volume as a read-only (i, j, k) int16 memory map, HU.
+
+        Raises
+        ------
+        UnreadableVolume
+            The file is missing, torn, or not what its row says.
+        """
+        held = self._open.get(volume_id)
+        if held is None:
+            held = self._opened(volume_id)
+            self._open[volume_id] = held
+            if len(self._open) > MAX_OPEN:
+                self._open.popitem(last=False)
+        else:
+            self._open.move_to_end(volume_id)
+        return held
+
+    def crop(self, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray:
+        """A cube of a volume; air where it leaves the volume.
+
+        Parameters
+        ----------
+        volume_id : str
+            Which volume.
+        start_ijk : (3,) int
+            First voxel; may be negative.
+        size_vox : int
+            Edge.
+
+        Returns
+        -------
+        (size_vox, size_vox, size_vox) int16, HU
+        """
+        return cut(self.volume(volume_id), start_ijk, size_vox, fill=AIR_HU)
+
+    def label_crop(self, name: str, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray | None:
+        """The same cube of the label map `name`, 0 outside; None where the volume has no such map."""
+        path = self.dataset.label_path(name, volume_id)
+        if path is None:
+            return None
+        try:
+            labels = map_nifti(path)
+        except (OSError, DataError) as error:
+            raise UnreadableVolume(volume_id, f"label map {name}: {_why(error)}") from None
+        if labels.shape != self.shape_ijk(volume_id):
+            raise UnreadableVolume(volume_id, f"label map {name} has another shape than the volume")
+        return cut(labels, start_ijk, size_vox, fill=0)
+
+    def _opened(self, volume_id: str) -> np.ndarray:
+        row = self.rows.get(volume_id)
+        if row is None:
+            raise UnreadableVolume(volume_id, "volumes.parquet has no such row")
+        path = self.dataset.volume_path(row)
+        try:
+            volume = map_nifti(path if path.suffix != ".gz" else self._unpacked(volume_id, path))
+        except (OSError, EOFError, DataError) as error:
+            raise UnreadableVolume(volume_id, _why(error)) from None
+        if volume.shape != self.shape_ijk(volume_id) or volume.dtype != np.int16:
+            raise UnreadableVolume(
+                volume_id, f"expected int16 {self.shape_ijk(volume_id)}, found {volume.dtype} {volume.shape}"
+            )
+        return volume
+
+    def _unpacked(self, volume_id: str, path: Path) -> Path:
+        # The row's hash is in the name: a volume that was curated anew is unpacked anew.
+        target = self.cache / f"{volume_id}-{self.rows[volume_id]['sha256'][:12]}.nii"
+        if not target.is_file():
+            with atomic_path(target) as temporary, gzip.open(path) as packed, open(temporary, "wb") as plain:
+                shutil.copyfileobj(packed, plain, 1 << 20)
+        return target
+
+
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, int, int]
+    dtype: np.dtype
+    offset: int
+
+
+def map_nifti(path: Path) -> np.ndarray:
+    """A three-dimensional, uncompressed NIfTI-1 file as a read-only (i, j, k) memory map.
+
+    Raises
+    ------
+    DataError
+        No NIfTI-1, another data type than a data set may hold, scaled voxels, or fewer bytes than promised.
+    OSError
+        The file cannot be read.
+
+    References
+    ----------
+    NIfTI-1.1, nifti1.h: `dim` at byte 40, `datatype` at 70, `vox_offset` at 108, `scl_slope` at 112.
+    """
+    with open(path, "rb") as file:
+        header = _parse_header(file.read(HEADER_BYTES))
+    expected = header.offset + int(np.prod(header.shape)) * header.dtype.itemsize
+    if path.stat().st_size < expected:
+        raise DataError(f"the file ends early: {path.stat().st_size:,} of {expected:,} bytes")
+    # First axis fastest: nifti1.h stores i, j, k in Fortran order.
+    return np.memmap(path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape, order="F")
+
+
+def _parse_header(raw: bytes) -> _Header:
+    if len(raw) < HEADER_BYTES or struct.unpack_from("<i", raw)[0] != HEADER_BYTES or raw[344:347] != b"n+1":
+        raise DataError("it is no little-endian NIfTI-1 file")
+    n_axes, i, j, k = struct.unpack_from("<4h", raw, 40)
+    code = struct.unpack_from("<h", raw, 70)[0]
+    offset, slope, intercept = struct.unpack_from("<3f", raw, 108)
+    if code not in _DTYPES:
+        raise DataError(f"NIfTI datatype {code}; a data set holds int16 volumes and uint8 labels")
+    if n_axes < 3 or min(i, j, k) < 1:
+        raise DataError(f"NIfTI dim {n_axes, i, j, k} is no volume")
+    # A slope of 0 or NaN means "not scaled".
+    if (slope not in (0.0, 1.0) and slope == slope) or (slope == 1.0 and intercept):
+        raise DataError("the voxels are scaled (scl_slope); a data set holds HU as they are")
+    return _Header(shape=(i, j, k), dtype=np.dtype(_DTYPES[code]), offset=int(offset))
+
+
+def cut(volume: np.ndarray, start_ijk: Sequence[int], size_vox: int, *, fill: int) -> np.ndarray:
+    """A cube of `volume` from `start_ijk`, `fill` where it leaves the volume; a copy in C order."""
+    crop = np.full((size_vox,) * 3, fill, dtype=volume.dtype)
+    source, target = [], []
+    for start, length in zip(start_ijk, volume.shape, strict=True):
+        first, last = max(start, 0), min(start + size_vox, length)
+        if first >= last:
+            return crop
+        source.append(slice(first, last))
+        target.append(slice(first - start, last - start))
+    crop[tuple(target)] = volume[tuple(source)]
+    return crop
+
+
+def _why(error: Exception) -> str:
+    # An OSError's text holds a path of the machine; a DataError's text is ours.
+    return str(error) if isinstance(error, DataError) else type(error).__name__

@@ -1,0 +1,178 @@
+"""The folder of a run: what it was made with, and how to open it again.
+
+    RUN/config.json       configuration, preprocessing contract, text encoder, data set, versions
+    RUN/tokenizer.json    the tokenizer
+    RUN/checkpoints/      the last two
+    RUN/history.jsonl     loss terms by step
+    RUN/samples/          pictures of crops, corruption and restoration with their sentences
+    RUN/tensorboard/      the same for TensorBoard
+
+Enters: a folder. Leaves: a `Run`. Refuses: a folder that is no run, a data set with another grid than the run's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curation.contract import Dataset
+from t3dkit.atomic import write_json, write_text
+from t3dkit.errors import ConfigError, ContractError
+from t3dkit.version import VERSION
+from train.checkpoint import read_checkpoint
+from train.config import Config, as_table, build
+from train.models import T3D
+from train.reader import AIR_HU
+from train.text import Tokens, read_tokens, rebuild_encoder
+
+RUN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run.
+
+    Parameters
+    ----------
+    root : Path
+        Its folder.
+    config : Config
+        What it was trained with.
+    preprocessing : dict
+        What a volume must look like before the encoder sees it.
+    text_settings : dict
+        Hugging Face configuration of the text encoder.
+    tokens : Tokens
+        Its tokenizer.
+    """
+
+    root: Path
+    config: Config
+    preprocessing: dict[str, Any]
+    text_settings: dict[str, Any]
+    tokens: Tokens
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints lie."""
+        return self.root / "checkpoints"
+
+    def history(self) -> list[dict[str, float]]:
+        """The logged loss terms, by step."""
+        path = self.root / "history.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        return [json.loads(line) for line in lines]
+
+
+def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str) -> dict[str, Any]:
+    """What the encoder was trained on, and so what it must be given."""
+    grid = dataset.manifest.get("grid", {})
+    return {
+        "spacing_mm": grid.get("spacing_mm"),
+        "orientation": grid.get("orientation"),
+        "dataset_hu_range": grid.get("hu_range"),
+        "hu_range": list(config.intensity.hu_range),
+        "normalised_to": [-1.0, 1.0],
+        "pad_value_hu": AIR_HU,
+        "crop_size_vox": config.crop.size_vox,
+        "tokenizer_sha256": hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest(),
+        "lexicon_version": _lexicon_version(dataset.manifest),
+    }
+
+
+def _lexicon_version(manifest: dict[str, Any]) -> str | None:
+    places = (manifest, manifest.get("versions"), manifest.get("package_versions"), manifest.get("packages"))
+    for place in places:
+        if isinstance(place, dict):
+            for key in ("lexicon_version", "lexicon"):
+                if place.get(key) is not None:
+                    return str(place[key])
+    return None
+
+
+def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, text_settings: dict[str, Any]) -> Run:
+    """Write ``config.json`` and ``tokenizer.json`` of a new run."""
+    tokenizer_json = tokens.to_json()
+    preprocessing = preprocessing_contract(dataset, config, tokenizer_json)
+    write_text(root / "tokenizer.json", tokenizer_json)
+    write_json(
+        root / "config.json",
+        {
+            "run_schema": RUN_SCHEMA,
+            "config": as_table(config),
+            "preprocessing": preprocessing,
+            "text_encoder": _json_able(text_settings),
+            "dataset": {"name": dataset.manifest.get("name"), "sha256": _digest(dataset.root / "dataset.json")},
+            "versions": {"t3dkit": VERSION, "torch": torch.__version__},
+        },
+    )
+    return Run(root=root, config=config, preprocessing=preprocessing, text_settings=text_settings, tokens=tokens)
+
+
+def open_run(root: Path | str) -> Run:
+    """The run in `root`.
+
+    Raises
+    ------
+    ConfigError
+        `root` is no run, or one of a newer program.
+    """
+    root = Path(root)
+    try:
+        table = json.loads((root / "config.json").read_text(encoding="utf-8"))
+        tokenizer_json = (root / "tokenizer.json").read_text(encoding="utf-8")
+        schema = int(table["run_schema"])
+        known = {key: table[key] for key in ("config", "preprocessing", "text_encoder")}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"{root} is no run: it has no readable config.json and tokenizer.json. Make one with "
+            "`python -m train pretrain DATASET --out RUN`"
+        ) from None
+    if schema > RUN_SCHEMA:
+        raise ConfigError(f"{root} has run schema {schema}, this program reads up to {RUN_SCHEMA}: update t3dkit")
+    config = build(Config, known["config"], "")
+    return Run(
+        root=root,
+        config=config,
+        preprocessing=known["preprocessing"],
+        text_settings=known["text_encoder"],
+        tokens=read_tokens(tokenizer_json, config.text.max_tokens),
+    )
+
+
+def load_model(run: Run, device: torch.device | None = None) -> tuple[T3D, int]:
+    """The model of the newest whole checkpoint, ready to evaluate, and its step."""
+    checkpoint, _ = read_checkpoint(run.checkpoints)
+    model = T3D(run.config, rebuild_encoder(run.text_settings))
+    model.load_state_dict(checkpoint.model)
+    return model.to(device or torch.device("cpu")).eval(), checkpoint.step
+
+
+def require_same_grid(run: Run, dataset: Dataset) -> None:
+    """The data set must be on the grid that the run was trained on.
+
+    Raises
+    ------
+    ContractError
+        Another spacing or orientation; a volume on another grid is never fed raw.
+    """
+    grid = dataset.manifest.get("grid", {})
+    for key in ("spacing_mm", "orientation"):
+        if grid.get(key) != run.preprocessing[key]:
+            raise ContractError(
+                f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: curate "
+                "it with the run's grid"
+            )
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _json_able(settings: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(settings, default=str))
