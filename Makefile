@@ -17,7 +17,7 @@ ifeq ($(origin EXPORT)$(origin DATASET),undefinedundefined)
   DEMO_EXPORT    := $(DEMO)/export/demo.json
   DEMO_DATASET   := $(DEMO)/dataset/labels/findings.parquet
   DEMO_RUN       := $(if $(filter $(DEMO)/run,$(RUN)),demo-run)
-  CURATE_CONFIG  := $(or $(CONFIG),curation/demo/curation.toml)
+  CURATE_CONFIG  := $(or $(CONFIG),curation/demo/curation.toml) --key curation/demo/demo.key
 else
   DATASET ?= dataset
   RUN     ?= run
@@ -58,7 +58,7 @@ curate: $(READY) $(DEMO_EXPORT)  ## raw export and reports -> data set (EXPORT= 
 	$(PY) -m curation run $(EXPORT) --reports $(REPORTS) --out $(DATASET) --workers $(WORKERS) $(if $(CURATE_CONFIG),--config $(CURATE_CONFIG))
 
 $(DEMO)/dataset/labels/findings.parquet: | $(READY) $(DEMO)/export/demo.json
-	$(PY) -m curation run $(DEMO)/export --reports $(DEMO)/export/reports.csv --out $(DEMO)/dataset --workers $(WORKERS) --config curation/demo/curation.toml
+	$(PY) -m curation run $(DEMO)/export --reports $(DEMO)/export/reports.csv --out $(DEMO)/dataset --workers $(WORKERS) --config curation/demo/curation.toml --key curation/demo/demo.key
 	$(PY) -m curation labels $(DEMO)/dataset $(DEMO)/export/truth/organs --name organs
 	$(PY) -m curation labels $(DEMO)/dataset $(DEMO)/export/truth/lesions --name lesions --findings $(DEMO)/export/truth/findings.csv
 

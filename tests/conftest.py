@@ -7,12 +7,20 @@ import os
 from pathlib import Path
 
 import pytest
-from programs import run_command, summary_of, write_config
+from programs import ROOT, run_command, summary_of, write_config
 
 for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 N_STUDIES = 8
+DEMO_CONFIG = """
+[grid]
+spacing_mm = 3.0
+[split]
+train = 0.5
+validation = 0.25
+test = 0.25
+"""
 
 
 @pytest.fixture(scope="session")
@@ -41,10 +49,11 @@ def demo_dataset(shared_folder: Path, demo_export: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (out / "labels" / "findings.parquet").is_file():
             truth = demo_export / "truth"
-            config = write_config(shared_folder / "demo.toml")
+            config = write_config(shared_folder / "demo.toml", DEMO_CONFIG)
+            key = ROOT / "curation" / "demo" / "demo.key"
             reports = demo_export / "reports.csv"
             words = ("curation", "run", demo_export, "--reports", reports, "--out", out, "--config", config)
-            summary_of(run_command(*words, "--workers", 1))
+            summary_of(run_command(*words, "--key", key, "--workers", 1))
             summary_of(run_command("curation", "labels", out, truth / "organs", "--name", "organs"))
             lesions = ("curation", "labels", out, truth / "lesions", "--name", "lesions")
             summary_of(run_command(*lesions, "--findings", truth / "findings.csv"))
