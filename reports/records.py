@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from t3dkit.verdict import Code
+
 SectionName = Literal[
     "findings",
     "impression",
@@ -64,6 +66,25 @@ class RawReport:
     description: str | None = None
     language: str | None = None
     known_identifiers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportDrop:
+    """A row, message or file of the source that gives no report of its own.
+
+    Parameters
+    ----------
+    source_key : str
+        As in `RawReport`; identifying.
+    reason : Code
+        Of `reports.reasons.DropReason`.
+    detail : str
+        Line numbers, counts and field names; never anything identifying.
+    """
+
+    source_key: str
+    reason: Code
+    detail: str = ""
 
 
 @dataclass(frozen=True)

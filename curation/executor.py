@@ -1,0 +1,174 @@
+"""Runs a stage over many items: in this process, on local processes, or on a Dask cluster. The only importer of Dask.
+
+Enters: a module-level function and (key, argument) tasks, few at a time. Leaves: (key, outcome) in the order of
+completion; the same outcomes whatever ran them. Refuses to let a worker's message or traceback out: a failure
+comes back as the error's type and place. Durability is the ledger's, not Dask's.
+
+Keys are pseudonyms, since Dask logs them.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from t3dkit.errors import ConfigError
+
+SINGLE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+}
+"""One task is one core: libraries that start threads of their own would oversubscribe the machine."""
+
+ENVIRONMENT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
+"""A file of the export that cannot be read never raises these here: `volumes` turns it into READ_ERROR."""
+
+Task = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that raised or whose worker died; only the type and place of the error."""
+
+    kind: str
+    place: str = ""
+    is_environment: bool = False
+    """The machine is at fault (disk full, quota, I/O error), not the item: the run has to stop."""
+
+    def __str__(self) -> str:
+        return f"{self.kind} at {self.place}" if self.place else self.kind
+
+
+class Executor(Protocol):
+    """What runs stages."""
+
+    n_workers: int
+
+    def run(self, function: Callable[[Any], Any], tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+        """Call ``function(argument)`` for each task; yields (key, value or Failure) as they complete."""
+
+
+class SerialExecutor:
+    """Everything in this process, one task after another."""
+
+    n_workers = 1
+
+    def run(self, function: Callable[[Any], Any], tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+        """See `Executor.run`."""
+        for key, argument in tasks:
+            yield key, guarded(function, argument)
+
+
+class DaskExecutor:
+    """Tasks on a Dask cluster, at most `window` of them outstanding."""
+
+    def __init__(self, client: Any, *, n_workers: int, window_per_worker: int) -> None:
+        self.client, self.n_workers = client, n_workers
+        self.window = max(2, n_workers * window_per_worker)
+
+    def run(self, function: Callable[[Any], Any], tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
+        """See `Executor.run`."""
+        from distributed import as_completed
+
+        waiting = iter(tasks)
+        running = as_completed(loop=self.client.loop)
+        names: dict[str, str] = {}
+
+        def submit() -> None:
+            for key, argument in waiting:
+                name = f"{function.__name__}-{key}"
+                names[name] = key
+                # pure=False with an explicit key: a task done before under the same key must run again
+                running.add(self.client.submit(guarded, function, argument, key=name, pure=False, retries=1))
+                return
+
+        for _ in range(self.window):
+            submit()
+        for future in running:
+            key = names.pop(future.key)
+            outcome = _outcome(future)
+            future.release()
+            submit()
+            yield key, outcome
+
+
+@contextmanager
+def open_executor(
+    *, workers: int, scheduler: str | None, memory_gb: float, window_per_worker: int
+) -> Iterator[Executor]:
+    """An executor for the duration of a run.
+
+    Parameters
+    ----------
+    workers : int
+        1 runs in this process; more start a LocalCluster on loopback, without dashboard.
+    scheduler : str or None
+        Address of a running Dask scheduler, used instead.
+
+    Raises
+    ------
+    ConfigError
+        Nothing answers at `scheduler`.
+    """
+    os.environ.update({name: os.environ.get(name, one) for name, one in SINGLE_THREAD.items()})
+    if scheduler is None and workers <= 1:
+        yield SerialExecutor()
+        return
+    import dask
+    from distributed import Client, LocalCluster
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    spawn = {f"distributed.nanny.pre-spawn-environ.{name}": one for name, one in SINGLE_THREAD.items()}
+    # A result is small and a worker holds no state worth moving: stealing and spilling only cost.
+    settings = {**spawn, "distributed.worker.memory.spill": False, "distributed.worker.memory.target": False}
+    with dask.config.set(settings):
+        if scheduler is not None:
+            try:
+                client = Client(scheduler, timeout="10s", set_as_default=False)
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"no Dask scheduler answers at {scheduler!r} ({type(error).__name__}): "
+                    "start one, or leave out --scheduler"
+                ) from None
+            with client:
+                n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
+                yield DaskExecutor(client, n_workers=n_workers, window_per_worker=window_per_worker)
+            return
+        cluster = LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            memory_limit=f"{memory_gb}GB",
+            silence_logs=logging.CRITICAL,
+        )
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield DaskExecutor(client, n_workers=workers, window_per_worker=window_per_worker)
+
+
+def guarded(function: Callable[[Any], Any], argument: Any) -> Any:
+    """``function(argument)``, or a `Failure` that names only the error's type and place."""
+    try:
+        return function(argument)
+    except Exception as error:
+        if os.environ.get("T3DKIT_DEBUG"):
+            traceback.print_exception(error)
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        if isinstance(error, OSError) and error.errno in ENVIRONMENT_ERRORS:
+            return Failure(errno.errorcode[error.errno], place, is_environment=True)
+        return Failure(type(error).__name__, place)
+
+
+def _outcome(future: Any) -> Any:
+    try:
+        return future.result()
+    except Exception as error:  # the worker died (KilledWorker) or the task could not travel
+        return Failure(type(error).__name__)

@@ -1,0 +1,87 @@
+"""A folder that Hugging Face ``load_dataset`` reads.
+
+Enters: released cases. Leaves: ``data/<split>.parquet`` with text, structure and the relative path of each volume,
+the volumes, and a README.md whose front matter names the splits. Refuses: to need the `datasets` package.
+
+The column ``volume`` is the path within the repository; with `datasets` 4 or newer cast it to the Nifti feature:
+``dataset.cast_column("volume", Nifti())``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from curation.contract import SENTENCES, Dataset
+from curation.export.handover import Case, new_folder, place_volumes, released_cases
+from t3dkit.atomic import write_text
+from t3dkit.tables import write_table
+
+_SENTENCE_FIELDS = [
+    SENTENCES.field(name)
+    for name in ("section", "char_start", "char_end", "text", "regions", "laterality", "assertion", "is_normal")
+]
+SCHEMA = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("patient_id", pa.string()),
+        ("volume", pa.string()),
+        ("report", pa.string()),
+        ("findings", pa.string()),
+        ("impression", pa.string()),
+        ("language", pa.string()),
+        ("spacing_mm", pa.list_(pa.float64())),
+        ("shape_ijk", pa.list_(pa.int32())),
+        ("body_regions", pa.list_(pa.string())),
+        ("sentences", pa.list_(pa.struct(_SENTENCE_FIELDS))),
+    ]
+)
+
+
+def export_huggingface(dataset: Dataset, out: Path) -> dict[str, Any]:
+    """Write the Hugging Face hand-over."""
+    cases = released_cases(dataset)
+    new_folder(out, dataset)
+    sentences: dict[str, list[dict[str, Any]]] = {}
+    for row in dataset.rows("sentences"):
+        kept = {field.name: row[field.name] for field in _SENTENCE_FIELDS}
+        sentences.setdefault(row["report_id"], []).append(kept)
+    n_volumes = place_volumes(dataset, [case for part in cases.values() for case in part], out)
+    splits = [split for split, part in cases.items() if part]
+    for split in splits:
+        rows = [_row(case, sentences.get(case.report["report_id"], [])) for case in cases[split]]
+        write_table(out / "data" / f"{split}.parquet", rows, SCHEMA, sort_by=("pair_id",))
+    card = (dataset.root / "README.md").read_text(encoding="utf-8")
+    write_text(out / "README.md", _front_matter(dataset, splits) + card)
+    return {
+        "format": "huggingface",
+        "out": str(out),
+        "pairs": sum(map(len, cases.values())),
+        "volumes": n_volumes,
+    }
+
+
+def _row(case: Case, sentences: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "pair_id": case.pair["pair_id"],
+        "patient_id": case.pair["patient_id"],
+        "volume": case.volume["path"],
+        "report": case.report["text"],
+        "findings": case.section("findings"),
+        "impression": case.section("impression"),
+        "language": case.report["language"],
+        "spacing_mm": case.volume["spacing_mm"],
+        "shape_ijk": case.volume["shape_ijk"],
+        "body_regions": case.volume["body_regions"],
+        "sentences": sorted(sentences, key=lambda row: row["char_start"]),
+    }
+
+
+def _front_matter(dataset: Dataset, splits: list[str]) -> str:
+    lines = ["---", f'pretty_name: "{dataset.manifest["name"]}"', "tags: [medical, ct, radiology]", "configs:"]
+    lines += ["- config_name: default", "  data_files:"]
+    for split in splits:
+        lines += [f"  - split: {split}", f"    path: data/{split}.parquet"]
+    return "\n".join([*lines, "---", "", ""])

@@ -1,0 +1,178 @@
+"""Every file of the export, its header read once, in the ledger.
+
+Enters: the folder (or archive) of an export. Leaves: one ledger row per file: what it is, whose it is, or why it was
+dropped. Refuses: the `truth/` of a demo export, which belongs to the tests.
+
+A file whose size and time are what the ledger has is not read again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from curation.executor import Executor, Failure
+from curation.ledger import FileRow, Ledger
+from curation.pseudonyms import Pseudonyms
+from t3dkit.progress import Progress
+from volumes.reasons import DropReason
+from volumes.records import FileDrop, FileRef, Instance
+
+CHUNK_FILES = 64
+"""Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
+
+_NOT_SEARCHED = ("Date", "Time", "DateTime")
+"""Dates are shifted, and a shifted date may equal somebody's real one: they cannot be searched for batch-wide."""
+_DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])")
+
+
+@dataclass(frozen=True)
+class IndexedFile:
+    """What a worker answers for one file; travels back to the driver, which alone writes the ledger."""
+
+    row: FileRow
+    identifiers: tuple[tuple[str, str, str], ...] = ()
+
+
+def dicom_root(export: Path) -> Path:
+    """Where an export's images are: ``export/dicom`` of a demo export, else `export` itself.
+
+    A demo export carries its own answers in ``truth/``; curating must not be able to see them.
+    """
+    inner = export / "dicom"
+    return inner if inner.is_dir() and ((export / "truth").is_dir() or (export / "demo.json").is_file()) else export
+
+
+def index_export(
+    source: Path, ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms, *, run: int, progress: Progress
+) -> int:
+    """Bring the ledger's files up to date with `source`; returns how many files were found."""
+    from volumes.sources import iter_files
+
+    n_found = 0
+    sent: dict[str, list[tuple[FileRef, str]]] = {}
+    failed: list[tuple[FileRef, str]] = []
+    with progress.task("index files") as task:
+
+        def chunks() -> Iterator[tuple[str, Any]]:
+            nonlocal n_found
+            found = iter(iter_files(source))
+            while batch := list(islice(found, CHUNK_FILES)):
+                n_found += len(batch)
+                changed = _changed(batch, ledger, run)
+                task.advance(len(batch) - len(changed))
+                if changed:
+                    key = pseudonyms.of("file", changed[0][0].name)
+                    sent[key] = changed
+                    yield key, changed
+
+        def keep(key: str, outcome: Any) -> None:
+            files = sent.pop(key)
+            if isinstance(outcome, Failure) and len(files) > 1:
+                failed.extend(files)
+                return
+            if isinstance(outcome, Failure):
+                ref, stamp = files[0]
+                outcome = [IndexedFile(FileRow(ref, stamp, "dropped", str(DropReason.RESOURCE_LIMIT), outcome.kind))]
+            with ledger.transaction():
+                ledger.put_files([indexed.row for indexed in outcome], run)
+                ledger.put_identifiers(row for indexed in outcome for row in indexed.identifiers)
+            task.advance(len(outcome), dropped=sum(indexed.row.kind == "dropped" for indexed in outcome))
+
+        for key, outcome in executor.run(index_chunk, chunks()):
+            keep(key, outcome)
+        # A file that takes its worker down is found by reading its neighbours one by one.
+        singles = [(pseudonyms.of("file", item[0].name), [item]) for item in failed]
+        sent.update(dict(singles))
+        for key, outcome in executor.run(index_chunk, singles):
+            keep(key, outcome)
+    with ledger.transaction():
+        ledger.forget_unseen(run)
+    return n_found
+
+
+def index_chunk(files: Sequence[tuple[FileRef, str]]) -> list[IndexedFile]:
+    """Read the headers of some files, each with its stamp; runs in a worker."""
+    from volumes.index import read_instance
+
+    indexed = []
+    for ref, stamp in files:
+        answer = read_instance(ref)
+        if isinstance(answer, FileDrop):
+            series_uid = answer.series_instance_uid or None
+            row = FileRow(ref, stamp, "dropped", str(answer.reason), answer.detail, series_uid=series_uid)
+            indexed.append(IndexedFile(row))
+        else:
+            indexed.append(IndexedFile(_file_row(answer, stamp), tuple(_identifiers(answer))))
+    return indexed
+
+
+def stamp_of(ref: FileRef) -> str:
+    """Size and time of the file on disk; for a member, those of the archive. "" when it is gone."""
+    try:
+        status = os.stat(ref.path)
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def patient_owner(issuer: str, patient_id: str) -> str:
+    """Key under which the ledger keeps a patient's identifiers."""
+    return f"{issuer}\x1f{patient_id}"
+
+
+def _changed(batch: Sequence[FileRef | FileDrop], ledger: Ledger, run: int) -> list[tuple[FileRef, str]]:
+    refs = [item for item in batch if isinstance(item, FileRef)]
+    drops = [item for item in batch if isinstance(item, FileDrop)]
+    stamps = {ref.name: stamp_of(ref) for ref in refs}
+    known = ledger.file_stamps([ref.name for ref in refs])
+    unchanged = [ref for ref in refs if stamps[ref.name] and known.get(ref.name) == stamps[ref.name]]
+    with ledger.transaction():
+        ledger.mark_seen(unchanged, run)
+        ledger.put_files(
+            [FileRow(drop.file, stamp_of(drop.file), "dropped", str(drop.reason), drop.detail) for drop in drops], run
+        )
+    seen = {ref.name for ref in unchanged}
+    return [(ref, stamps[ref.name]) for ref in refs if ref.name not in seen]
+
+
+def _file_row(instance: Instance, stamp: str) -> FileRow:
+    other = instance.kind == "other"
+    return FileRow(
+        ref=instance.file,
+        stamp=stamp,
+        kind="dropped" if other else instance.kind,
+        reason=str(DropReason.NOT_IMAGE) if other else None,
+        study_uid=instance.study_instance_uid or None,
+        series_uid=instance.series_instance_uid or None,
+        sop_uid=instance.sop_instance_uid or None,
+        header={
+            "issuer": instance.issuer_of_patient_id or "",
+            "patient_id": instance.patient_id or "",
+            "name": _named(instance, "PatientName"),
+            "birth_date": instance.patient_birth_date,
+            "sex": instance.patient_sex,
+            "accession": instance.accession_number or "",
+            "issuer_of_accession": instance.issuer_of_accession or "",
+            "study_date": instance.study_date,
+            "modality": instance.modality,
+        },
+    )
+
+
+def _named(instance: Instance, keyword: str) -> str | None:
+    return next((value for name, value in instance.identifiers if name == keyword), None)
+
+
+def _identifiers(instance: Instance) -> Iterator[tuple[str, str, str]]:
+    owner = patient_owner(*instance.patient_key)
+    named = [("IssuerOfPatientID", instance.issuer_of_patient_id), ("PatientID", instance.patient_id)]
+    named += [("AccessionNumber", instance.accession_number), *instance.identifiers]
+    for kind, value in sorted({(kind, value) for kind, value in named if value}):
+        if not kind.endswith(_NOT_SEARCHED) and not (kind.startswith("Private") and _DATE.match(value)):
+            yield owner, kind, value.encode("utf-8", "replace").decode()

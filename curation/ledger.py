@@ -1,0 +1,329 @@
+"""The ledger: what was seen, what was decided, what is done; in ``DATASET.private``, never exported.
+
+Enters: rows from the driver, the one writer. Leaves: the same rows, after any kill. Refuses: a second writer, a
+damaged database, one made under another key or by a newer program.
+
+SQLite in WAL mode: a commit is atomic, and a kill between commits loses only what was not committed. Stage results
+are keyed by the digest of their input, configuration subset and stage version, so that a changed input or
+configuration redoes what it touches and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curation.errors import BusyError, LedgerError
+from volumes.reasons import DropReason
+from volumes.records import FileRef
+
+LEDGER_VERSION = 1
+PASSING = frozenset(map(str, (DropReason.READ_ERROR, DropReason.UNSTABLE_INPUT, DropReason.RESOURCE_LIMIT)))
+"""Reasons of the moment rather than of the file: the next run tries again."""
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS file (
+    name BLOB PRIMARY KEY, path BLOB NOT NULL, members TEXT NOT NULL, is_salvaged INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL, stamp TEXT NOT NULL,
+    run INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL DEFAULT '',
+    study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS file_by_study ON file (study_uid, series_uid);
+CREATE INDEX IF NOT EXISTS file_by_sop ON file (sop_uid);
+CREATE TABLE IF NOT EXISTS identifier (
+    owner TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, kind, value)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS crosswalk (
+    kind TEXT NOT NULL, value TEXT NOT NULL, pseudonym TEXT NOT NULL, PRIMARY KEY (kind, value)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS crosswalk_by_pseudonym ON crosswalk (kind, pseudonym);
+CREATE TABLE IF NOT EXISTS result (
+    stage TEXT NOT NULL, item TEXT NOT NULL, key TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (stage, item)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS decision (
+    kind TEXT NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (kind, item)
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """One file of the export as the ledger holds it.
+
+    Parameters
+    ----------
+    stamp : str
+        Size and time of the file on disk (of the outer archive for a member): when it is unchanged, so is the file.
+    kind : str
+        image, report, other, or dropped.
+    reason, detail : str
+        Why it was dropped, when it was.
+    header : mapping
+        What identity and linking need of the header (`curation.index.HeaderRow`); {} for a dropped file.
+    """
+
+    ref: FileRef
+    stamp: str
+    kind: str
+    reason: str | None = None
+    detail: str = ""
+    study_uid: str | None = None
+    series_uid: str | None = None
+    sop_uid: str | None = None
+    header: Mapping[str, Any] | None = None
+
+
+class Ledger:
+    """The open ledger of one data set; use `open_ledger`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_TABLES)
+            version = int(self.meta("ledger_version", str(LEDGER_VERSION)) or 0)
+        except (sqlite3.DatabaseError, ValueError):
+            raise LedgerError(
+                f"the ledger {path} is damaged: move the private folder's ledger.sqlite* away and run again; "
+                "everything is done anew under the same key"
+            ) from None
+        if version > LEDGER_VERSION:
+            raise LedgerError(
+                f"the ledger {path} has version {version}, this program reads {LEDGER_VERSION}: update t3dkit"
+            )
+        self.set_meta("ledger_version", str(LEDGER_VERSION))
+        os.chmod(path, 0o600)
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of the writes in the block."""
+        self._db.execute("SAVEPOINT block")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO block")
+            self._db.execute("RELEASE block")
+            self._db.commit()
+            raise
+        self._db.execute("RELEASE block")
+        self._db.commit()
+
+    # meta
+
+    def meta(self, key: str, default: str | None = None) -> str | None:
+        """A single value, or `default`."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return row[0] if row else default
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Set a single value; writes nothing when it is set already."""
+        if self.meta(key) != value:
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+            self._db.commit()
+
+    # files
+
+    def file_stamps(self, names: Sequence[str]) -> dict[str, str]:
+        """Name -> stamp of those of `names` that are known, and were not dropped for a reason that may pass."""
+        known: dict[str, str] = {}
+        for name in names:
+            row = self._db.execute("SELECT stamp, reason FROM file WHERE name = ?", (_raw(name),)).fetchone()
+            if row and row[1] not in PASSING:
+                known[name] = row[0]
+        return known
+
+    def put_files(self, rows: Iterable[FileRow], run: int) -> None:
+        """Insert or replace files, marked as seen in `run`."""
+        self._db.executemany(
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            [
+                (
+                    _raw(row.ref.name), _raw(row.ref.path), json.dumps(row.ref.members), int(row.ref.is_salvaged),
+                    row.ref.size_bytes, row.stamp, run, row.kind, row.reason, row.detail,
+                    row.study_uid, row.series_uid, row.sop_uid,
+                    None if row.header is None else json.dumps(row.header, sort_keys=True),
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
+
+    def mark_seen(self, refs: Iterable[FileRef], run: int) -> None:
+        """Mark unchanged files as seen in `run`, at the place where they are now."""
+        self._db.executemany(
+            "UPDATE file SET run = ?, path = ? WHERE name = ?", [(run, _raw(ref.path), _raw(ref.name)) for ref in refs]
+        )
+
+    def forget_unseen(self, run: int) -> int:
+        """Delete files that `run` did not see; returns how many."""
+        return self._db.execute("DELETE FROM file WHERE run <> ?", (run,)).rowcount
+
+    def files(self, where: str = "1", parameters: Sequence[Any] = ()) -> Iterator[FileRow]:
+        """Files in order of name; `where` is SQL on the table's columns."""
+        columns = (
+            "name, path, members, size_bytes, is_salvaged, stamp, kind, reason, detail, "
+            "study_uid, series_uid, sop_uid, header"
+        )
+        # `where` is always a literal of ours, values go through `parameters`.
+        sql = f"SELECT {columns} FROM file WHERE {where} ORDER BY name"  # noqa: S608
+        for row in self._db.execute(sql, parameters):
+            ref = FileRef(_text(row[0]), _text(row[1]), tuple(json.loads(row[2])), row[3], bool(row[4]))
+            stamp, kind, reason, detail, study_uid, series_uid, sop_uid, header = row[5:13]
+            parsed = None if header is None else json.loads(header)
+            yield FileRow(ref, stamp, kind, reason, detail, study_uid, series_uid, sop_uid, parsed)
+
+    def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Read-only look at the tables; `sql` is always a literal of ours."""
+        yield from self._db.execute(sql, parameters)
+
+    def content(self, name: str) -> str | None:
+        """Digest of a file's content, where it was needed to tell copies apart."""
+        row = self._db.execute("SELECT content FROM file WHERE name = ?", (_raw(name),)).fetchone()
+        return row[0] if row else None
+
+    def set_content(self, digests: Mapping[str, str]) -> None:
+        """Keep digests of file contents."""
+        self._db.executemany("UPDATE file SET content = ? WHERE name = ?", [(d, _raw(n)) for n, d in digests.items()])
+        self._db.commit()
+
+    # identifiers and crosswalk
+
+    def put_identifiers(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Add (owner, kind, value): what identifies, and whose study or report it came from."""
+        self._db.executemany("INSERT OR IGNORE INTO identifier VALUES (?, ?, ?)", rows)
+
+    def identifiers(self) -> Iterator[tuple[str, str]]:
+        """Every distinct (kind, value) of the batch."""
+        yield from self._db.execute("SELECT DISTINCT kind, value FROM identifier ORDER BY kind, value")
+
+    def put_crosswalk(self, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Add (kind, real identifier, pseudonym)."""
+        self._db.executemany("INSERT OR IGNORE INTO crosswalk VALUES (?, ?, ?)", rows)
+
+    def real(self, kind: str, pseudonym: str) -> str | None:
+        """The real identifier behind a pseudonym."""
+        row = self._db.execute(
+            "SELECT value FROM crosswalk WHERE kind = ? AND pseudonym = ?", (kind, pseudonym)
+        ).fetchone()
+        return row[0] if row else None
+
+    def crosswalk(self, kind: str) -> dict[str, str]:
+        """Pseudonym -> real identifier of one kind."""
+        return {
+            pseudonym: value
+            for value, pseudonym in self._db.execute("SELECT value, pseudonym FROM crosswalk WHERE kind = ?", (kind,))
+        }
+
+    # stage results
+
+    def result(self, stage: str, item: str, key: str) -> Any | None:
+        """The stored result of `item`, if it was made under the same `key`."""
+        row = self._db.execute(
+            "SELECT payload FROM result WHERE stage = ? AND item = ? AND key = ?", (stage, item, key)
+        ).fetchone()
+        return json.loads(zlib.decompress(row[0])) if row else None
+
+    def put_result(self, stage: str, item: str, key: str, value: Any) -> None:
+        """Store a result and commit: from here on it survives a kill."""
+        payload = zlib.compress(json.dumps(value, sort_keys=True, separators=(",", ":")).encode(), 3)
+        self._db.execute("INSERT OR REPLACE INTO result VALUES (?, ?, ?, ?)", (stage, item, key, payload))
+        self._db.commit()
+
+    def forget_results(self, stage: str, keep: Iterable[str]) -> None:
+        """Delete the results of items that are no longer part of the data set."""
+        kept = set(keep)
+        gone = [i for (i,) in self._db.execute("SELECT item FROM result WHERE stage = ?", (stage,)) if i not in kept]
+        self._db.executemany("DELETE FROM result WHERE stage = ? AND item = ?", [(stage, item) for item in gone])
+        self._db.commit()
+
+    # decisions: both sides of what was not linked, named; private
+
+    def replace_decisions(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
+        """Replace the drop decisions (kind, real item, reason, detail naming the other side)."""
+        with self.transaction():
+            self._db.execute("DELETE FROM decision")
+            self._db.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)", rows)
+
+
+@contextmanager
+def open_ledger(private: Path) -> Iterator[Ledger]:
+    """The ledger in `private` (made with mode 0700), held by this process alone.
+
+    Raises
+    ------
+    BusyError
+        Another run holds it.
+    LedgerError
+        It is damaged or newer.
+    """
+    private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.chmod(private, 0o700)
+    with locked(private / "lock"):
+        ledger = Ledger(private / "ledger.sqlite")
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the kernel lets go of it however the process ends.
+
+    Raises
+    ------
+    BusyError
+        Another process holds it.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(
+                "another run is at work on this data set: wait for it to end, or stop it, then run again"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_only(private: Path) -> sqlite3.Connection | None:
+    """A read-only connection to the ledger in `private`, or None where there is none.
+
+    Raises
+    ------
+    LedgerError
+        It is damaged.
+    """
+    path = private / "ledger.sqlite"
+    if not path.is_file():
+        return None
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+    except sqlite3.DatabaseError:
+        raise LedgerError(f"the ledger {path} is damaged and cannot be read") from None
+    return connection
+
+
+def _raw(text: str) -> bytes:
+    # File names need not be UTF-8; SQLite text must be.
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

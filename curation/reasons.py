@@ -1,0 +1,48 @@
+"""The closed lists of `curation`: why a study, report or pair is dropped, and what makes a pair suspicious.
+
+Files, series and stacks are dropped with `volumes.reasons.DropReason`, reports on their own account with
+`reports.reasons.DropReason`; what is here concerns how the two belong together.
+"""
+
+from __future__ import annotations
+
+from t3dkit.verdict import Code
+
+
+class DropReason(Code):
+    """Why a study, a report or a pair goes no further."""
+
+    # identity
+    ALREADY_DEID = (
+        "ALREADY_DEID",
+        "the file says that its identity was removed, and the configuration refuses such files",
+    )
+    # linking
+    UNMATCHED_REPORT = "UNMATCHED_REPORT", "no study of the export belongs to this report"
+    UNMATCHED_STUDY = "UNMATCHED_STUDY", "no report belongs to this study"
+    LINK_AMBIGUOUS = "LINK_AMBIGUOUS", "several studies or several reports fit equally well; none is chosen"
+    LINK_CONFLICT = (
+        "LINK_CONFLICT",
+        "one piece of evidence links, another contradicts it (patient, sex, birth date, study)",
+    )
+    # pairs
+    NO_VOLUME = "NO_VOLUME", "no series of the study became a volume"
+    NO_SENTENCES = "NO_SENTENCES", "the report holds no sentence"
+    DEID_LEAK = "DEID_LEAK", "an identifier is still in the text after de-identification; the report is withheld"
+    DUPLICATE_VOLUME = "DUPLICATE_VOLUME", "the same voxels are already in the data set under another study"
+    DUPLICATE_REPORT = (
+        "DUPLICATE_REPORT",
+        "the same text is in another split; this copy is left out so that it cannot leak",
+    )
+    STAGE_FAILED = "STAGE_FAILED", "the program failed on this item; the detail names the kind of error and its place"
+
+
+class PairFlag(Code):
+    """What makes a pair worth a look; each adds to its suspicion."""
+
+    LINK_WEAK = "LINK_WEAK", "linked by a rule weaker than accession number with patient"
+    COVERAGE_MISMATCH = "COVERAGE_MISMATCH", "the report talks mostly about anatomy that the volume does not show"
+    NOTHING_LOCATED = "NOTHING_LOCATED", "no sentence could be tied to a place in the volume"
+    FEW_SENTENCES = "FEW_SENTENCES", "the report has fewer than three sentences"
+    MASK_UNREADABLE = "MASK_UNREADABLE", "a mask was brought for this study but cannot be read; landmarks were used"
+    UNUSED_STACK = "UNUSED_STACK", "the best ranked stack could not be converted; a lower one was taken"

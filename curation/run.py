@@ -1,0 +1,359 @@
+"""The whole curation: index, reports, link, one task per study, split, assemble, verify.
+
+Enters: an export, its reports, a configuration. Leaves: a data set, a private folder beside it, a summary. Refuses
+to start on an empty export, unusable reports, a newer data set, another key, or beside another run.
+
+Run again on the same data set, it does only what is new; nothing new writes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from curation import accounts, assemble, intake
+from curation.card import data_card
+from curation.config import Config
+from curation.contract import Dataset, private_folder
+from curation.errors import LedgerError
+from curation.executor import Executor, Failure, open_executor
+from curation.identity import Identity, resolve_identity, study_facts
+from curation.index import dicom_root, index_export, patient_owner
+from curation.ledger import PASSING, Ledger, open_ledger
+from curation.link import LinkOutcome, link_reports
+from curation.masks import MaskStamps
+from curation.pseudonyms import Pseudonyms, make_key, read_key
+from curation.reasons import DropReason
+from curation.scan import Matcher, searched_identifiers
+from curation.spec import STAGE, SpecMaker
+from curation.study import process_study
+from curation.verify import require_sound
+from reports.reasons import ReportFlag
+from t3dkit.atomic import sweep_temporaries
+from t3dkit.errors import ConfigError, DataError
+from t3dkit.progress import Progress
+from t3dkit.version import VERSION
+from volumes.reasons import DropReason as FileReason
+
+RECORDED_PACKAGES = ("numpy", "pydicom", "pyarrow", "spacy")
+"""Packages whose version may decide bytes."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Where things are and how the work is spread."""
+
+    export: Path
+    reports: Path
+    dataset: Path
+    workers: int = 1
+    scheduler: str | None = None
+    masks: Path | None = None
+    key: Path | None = None
+
+
+def run_curation(options: Options, config: Config, progress: Progress) -> dict[str, Any]:
+    """Curate an export into a data set; returns the summary.
+
+    Raises
+    ------
+    ConfigError
+        Unusable report columns, another key, a data set inside the export.
+    DataError
+        No DICOM in the export, a busy or damaged ledger.
+    ContractError
+        The data set is newer than this program, or the finished data set does not verify.
+    """
+    _check_places(options)
+    source = intake.read_source(options.reports, config.reports.columns)
+    private = private_folder(options.dataset)
+    with (
+        open_ledger(private) as ledger,
+        open_executor(
+            workers=options.workers,
+            scheduler=options.scheduler,
+            memory_gb=config.workers.memory_gb,
+            window_per_worker=config.workers.window,
+        ) as executor,
+    ):
+        key_path = options.key.resolve() if options.key else make_key(private / "key")
+        pseudonyms = read_key(key_path)
+        _require_same_key(ledger, pseudonyms)
+        options.dataset.mkdir(parents=True, exist_ok=True)
+        sweep_temporaries(options.dataset)
+        return _Run(options, config, progress, ledger, executor, pseudonyms, key_path).all_steps(source)
+
+
+@dataclass
+class _Run:
+    """One run: the open resources, and the steps in order."""
+
+    options: Options
+    config: Config
+    progress: Progress
+    ledger: Ledger
+    executor: Executor
+    pseudonyms: Pseudonyms
+    key_path: Path
+    tables: assemble.Tables = field(default_factory=assemble.Tables)
+    keys: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def all_steps(self, source: Sequence[Any]) -> dict[str, Any]:
+        clock = _Clock(self.seconds)
+        self._index()
+        clock.lap("index")
+        identity = resolve_identity(self.ledger, self.executor, self.pseudonyms, self.config.identity)
+        studies = accounts.account_identity(self.tables, self.ledger, self.pseudonyms, identity)
+        clock.lap("identity")
+        taken = self._take_in(source)
+        outcome = self._link(identity, studies, taken)
+        clock.lap("link")
+        n_done = self._process(identity, outcome, taken)
+        clock.lap("studies")
+        n_changed = self._write()
+        clock.lap("assemble")
+        checked = require_sound(self.options.dataset, workers=self.options.workers)
+        clock.lap("verify")
+        return self._summary(n_done, n_changed, checked)
+
+    # index and identity
+
+    def _index(self) -> None:
+        run = int(self.ledger.meta("run", "0") or 0) + 1
+        self.ledger.set_meta("run", str(run))
+        source = dicom_root(self.options.export)
+        n_found = index_export(source, self.ledger, self.executor, self.pseudonyms, run=run, progress=self.progress)
+        if not any(True for _ in self.ledger.query("SELECT 1 FROM file WHERE kind = 'image' LIMIT 1")):
+            raise DataError(
+                f"{self.options.export} holds no DICOM image ({n_found} files looked at): "
+                "give the folder or archive that the PACS exported"
+            )
+        accounts.account_files(self.tables, self.ledger, self.pseudonyms)
+
+    # reports and links
+
+    def _take_in(self, source: Sequence[Any]) -> intake.Intake:
+        items = [*source, *self._report_objects()]
+        taken = intake.merge_intake(items, self.pseudonyms)
+        intake.keep_identifiers(taken, self.ledger)
+        self._keep_crosswalk(taken)
+        for key, reason, detail in taken.dropped:
+            self.tables.drop("reports", "report", self.pseudonyms.of("row", key), reason, detail)
+        self.tables.stages["reports"] = assemble.Stage("report", taken.n_rows, taken.n_used)
+        return taken
+
+    def _report_objects(self) -> Iterator[Any]:
+        from volumes.sources import read_bytes
+
+        folder = private_folder(self.options.dataset) / "objects"
+        for row in self.ledger.files("kind = 'report'"):
+            path = Path(row.ref.path)
+            if row.ref.members:  # inside an archive: unpacked for the reader, beside the ledger
+                folder.mkdir(mode=0o700, exist_ok=True)
+                path = folder / f"{self.pseudonyms.of('file', row.ref.name)}.dcm"
+                path.write_bytes(read_bytes(row.ref))
+            # The reader's key is the file's name; in the export only the path is unique.
+            yield from (replace(item, source_key=row.ref.name) for item in intake.read_source(path))
+
+    def _link(self, identity: Identity, studies: Sequence[str], taken: intake.Intake) -> LinkOutcome:
+        """Link over every study, dropped ones too: a report whose study was dropped must not find another."""
+        facts = {uid: headers for uid, headers in study_facts(self.ledger).items() if uid}
+        void = {report_id for report_id, merged in taken.reports.items() if ReportFlag.WRONG_PATIENT in merged.flags}
+        outcome = link_reports(
+            intake.study_records(facts),
+            [intake.report_record(*item) for item in taken.reports.items()],
+            self.config.link,
+        )
+        alive = {uid for uid in studies if uid not in identity.studies}
+        links = tuple(link for link in outcome.links if link.study in alive and link.report not in void)
+        accounts.account_links(self.tables, self.pseudonyms, outcome, links=links, alive=alive, void=void)
+        self._name_decisions(outcome)
+        return LinkOutcome(links, outcome.dropped_reports, outcome.dropped_studies)
+
+    def _name_decisions(self, outcome: LinkOutcome) -> None:
+        named = [("report", item) for item in outcome.dropped_reports]
+        named += [("study", item) for item in outcome.dropped_studies]
+        self.ledger.replace_decisions((kind, i.key, str(i.reason), json.dumps(i.others)) for kind, i in named)
+
+    # studies
+
+    def _process(self, identity: Identity, outcome: LinkOutcome, taken: intake.Intake) -> int:
+        """Process what is new, collect every study's rows; returns how many studies were processed."""
+        links: dict[str, list[Any]] = defaultdict(list)
+        for link in outcome.links:
+            links[link.study].append(link)
+        maker = SpecMaker(
+            self.options.dataset, self.options.masks, self.key_path, self.config, self.ledger, self.pseudonyms,
+            MaskStamps(self.options.masks), identity.files.keys(), taken.reports,
+        )  # fmt: skip
+        failures: dict[str, Failure] = {}
+        n_done = 0
+        with self.progress.task("curate studies", total=len(links)) as task:
+            sent: dict[str, str] = {}
+            for study_id, value in self.executor.run(process_study, self._tasks(links, maker, sent, task)):
+                if isinstance(value, Failure) and value.is_environment:
+                    raise DataError(
+                        f"the machine failed a study ({value.kind}): see to disk space and permissions of "
+                        f"{self.options.dataset}, then run the same command again to go on"
+                    )
+                if isinstance(value, Failure):
+                    failures[study_id] = value
+                    task.advance(failed=1)
+                else:
+                    n_done += 1
+                    self.ledger.put_result(STAGE, study_id, sent.pop(study_id), value)
+                    task.advance(pairs=len(value["pairs"]))
+                self._spec_path(study_id).unlink(missing_ok=True)
+        self._collect(links, failures)
+        accounts.account_unprocessed(self.tables, self.ledger, self.pseudonyms, processed=set(links), failures=failures)
+        return n_done
+
+    def _tasks(
+        self,
+        links: Mapping[str, Sequence[Any]],
+        maker: SpecMaker,
+        sent: dict[str, str],
+        task: Any,
+    ) -> Iterator[tuple[str, Any]]:
+        facts = study_facts(self.ledger)
+        for uid in sorted(links, key=lambda uid: self.pseudonyms.of("study", uid)):
+            spec = maker.spec(uid, facts[uid], links[uid])
+            key = maker.key_of(spec)
+            self.keys[spec.study_id] = key
+            if self._is_done(spec.study_id, key):
+                task.advance(unchanged=1)
+                continue
+            sent[spec.study_id] = key
+            path = self._spec_path(spec.study_id)
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.write_text(json.dumps(asdict(spec)), encoding="ascii")
+            yield spec.study_id, str(path)
+
+    def _is_done(self, study_id: str, key: str) -> bool:
+        result = self.ledger.result(STAGE, study_id, key)
+        if result is None or any(row["reason"] in PASSING for row in result["dropped"]):
+            return False
+        return all((self.options.dataset / row["path"]).is_file() for row in result["volumes"])
+
+    def _spec_path(self, study_id: str) -> Path:
+        return private_folder(self.options.dataset) / "tasks" / f"{study_id}.json"
+
+    def _collect(self, links: Mapping[str, Sequence[Any]], failures: Mapping[str, Failure]) -> None:
+        pseudonyms, tables = self.pseudonyms, self.tables
+        done = [(pseudonyms.of("study", uid), uid) for uid in links]
+        done = sorted((study_id, uid) for study_id, uid in done if study_id not in failures)
+        n_files = n_links = 0
+        for study_id, uid in done:
+            result = self.ledger.result(STAGE, study_id, self.keys[study_id])
+            if result is None:
+                raise LedgerError("the ledger lost a result that was just written: run again")
+            tables.add_study(result)
+            self.ledger.put_crosswalk([("study", uid, study_id), *(tuple(row) for row in result["crosswalk"])])
+            n_links += len(links[uid])
+            n_files += result["n_files"]
+        for study_id, failure in sorted(failures.items()):
+            reason = FileReason.RESOURCE_LIMIT if failure.kind == "KilledWorker" else DropReason.STAGE_FAILED
+            tables.drop("process", "study", study_id, reason, str(failure))
+        self.ledger.forget_results(STAGE, [study_id for study_id, _uid in done])
+        n_reread = sum(row["stage"] == "reread" for row in tables.rows["dropped"])
+        self.tables.stages |= {
+            "process": assemble.Stage("study", len(links), len(done)),
+            "reread": assemble.Stage("file", n_files, n_files - n_reread),
+            "pairs": assemble.Stage("pair", n_links, len(tables.rows["reports"])),
+        }
+
+    # the data set
+
+    def _write(self) -> int:
+        tables, dataset = self.tables, self.options.dataset
+        series = tables.rows["series"]
+        tried = [row for row in series if row["rank"] is not None and row["verdict"] != "not_selected"]
+        ranked = [row for row in series if row["rank"] is not None]
+        kept = [row for row in series if row["verdict"] == "kept"]
+        tables.stages |= {
+            "stacks": assemble.Stage("series", len(series), len(ranked)),
+            "select": assemble.Stage("series", len(ranked), len(tried)),
+            "convert": assemble.Stage("series", len(tried), len(kept)),
+        }
+        matcher = Matcher(searched_identifiers(self.ledger.query), min_chars=self.config.deid.min_identifier_chars)
+        assemble.finish_pairs(tables, self.config.split, matcher, assemble.read_verdicts(dataset))
+        recorded = self.config.recorded()
+        manifest = assemble.manifest_of(
+            name=self.config.name,
+            config=recorded,
+            digest=self.config.digest(),
+            versions={"t3dkit": VERSION, **{name: version(name) for name in RECORDED_PACKAGES}},
+            tables=tables,
+        )
+        card = data_card(manifest, tables.rows)
+        staging = private_folder(dataset) / "staging"
+        n_changed = assemble.write_dataset(dataset, staging, tables, manifest, card)
+        return n_changed + assemble.sweep_volumes(dataset, tables.rows["volumes"])
+
+    def _keep_crosswalk(self, taken: intake.Intake) -> None:
+        people = {(h["issuer"], h["patient_id"]) for headers in study_facts(self.ledger).values() for h in headers}
+        rows = [("patient", patient_owner(*person), self.pseudonyms.patient(*person)) for person in sorted(people)]
+        rows += [
+            ("report", f"{merged.raw.source_key}\x1f{merged.raw.report_number or ''}", report_id)
+            for report_id, merged in taken.reports.items()
+        ]
+        with self.ledger.transaction():
+            self.ledger.put_crosswalk(rows)
+
+    def _summary(self, n_done: int, n_changed: int, checked: Mapping[str, Any]) -> dict[str, Any]:
+        counts = self.tables.counts()
+        n_pairs = len(self.tables.rows["pairs"])
+        if not n_pairs:
+            self.progress.say(f"no pair was made: {self.options.dataset}/README.md says where everything went, and why")
+        return {
+            "exit_code": int(not n_pairs),
+            "dataset": str(self.options.dataset),
+            "pairs": n_pairs,
+            "splits": {name: part["pairs"] for name, part in assemble.split_counts(self.tables.rows["pairs"]).items()},
+            "studies_processed": n_done,
+            "files_changed": n_changed,
+            "counts": {name: {k: stage[k] for k in ("in", "kept", "dropped")} for name, stage in counts.items()},
+            "verified": dict(checked),
+            "seconds": {name: round(value, 2) for name, value in self.seconds.items()},
+        }
+
+
+class _Clock:
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self.seconds, self.last = seconds, time.monotonic()
+
+    def lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.seconds[name], self.last = now - self.last, now
+
+
+def _check_places(options: Options) -> None:
+    dataset, export = options.dataset.resolve(), options.export.resolve()
+    if dataset == export or dataset.is_relative_to(export):
+        raise ConfigError("the data set must not lie inside the export: give another --out")
+    if options.dataset.exists() and not options.dataset.is_dir():
+        raise ConfigError(f"{options.dataset} is a file: give a folder for --out")
+    if (options.dataset / "dataset.json").is_file():
+        Dataset.open(options.dataset)  # refuses a newer schema
+    elif options.dataset.is_dir() and any(options.dataset.iterdir()) and not private_folder(options.dataset).is_dir():
+        raise ConfigError(f"{options.dataset} is not empty and no data set of ours: give a new folder for --out")
+    if not os.access(options.export, os.R_OK):
+        raise ConfigError(f"{options.export} cannot be read: check its permissions")
+
+
+def _require_same_key(ledger: Ledger, pseudonyms: Pseudonyms) -> None:
+    held = ledger.meta("key_fingerprint")
+    if held not in (None, pseudonyms.fingerprint()):
+        raise ConfigError(
+            "this data set was made under another key: give that --key, or another --out. "
+            "One patient would have two pseudonyms otherwise"
+        )
+    ledger.set_meta("key_fingerprint", pseudonyms.fingerprint())

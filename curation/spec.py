@@ -1,0 +1,169 @@
+"""What one study's stage is told, and the digest that says whether it has been done.
+
+Enters: the ledger, the links, the reports. Leaves: a `StudySpec` per study and its key. Refuses: nothing; a
+specification is identifying, and goes to the private folder alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curation import intake
+from curation.config import Config
+from curation.index import patient_owner
+from curation.ledger import Ledger
+from curation.masks import MaskStamps
+from curation.pseudonyms import Pseudonyms
+from reports.records import MergedReport
+from t3dkit.version import VERSION
+from volumes.convert import STAGE_VERSION as CONVERT_VERSION
+from volumes.reasons import DropReason as FileReason
+
+STAGE = "study"
+STAGE_VERSION = 1
+"""Raised whenever the same input would give other rows or bytes."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """Everything the stage needs, as JSON in the private folder; identifying.
+
+    Parameters
+    ----------
+    files : list of [name, path, members, size in bytes, is salvaged, stamp]
+    reports : list of mapping
+        ``report_id``, ``rule``, ``confidence``, ``flags`` and the fields of `RawReport` that concern its text.
+    known : list of [kind, value]
+        Identifiers of the patient from the whole batch.
+    damaged : mapping
+        SeriesInstanceUID -> [reason, number] of files that name the series but cannot be read.
+    masks : str or None
+        Folder of label maps.
+    """
+
+    dataset: str
+    key_path: str
+    study_id: str
+    study_uid: str
+    issuer: str
+    patient_id: str
+    accessions: list[str]
+    files: list[list[Any]]
+    reports: list[Row]
+    known: list[list[str]]
+    damaged: dict[str, list[Any]]
+    masks: str | None
+    config: Row
+
+    def digest_part(self) -> Row:
+        """What decides the result: everything but where files happen to be."""
+        part = asdict(self)
+        for place in ("dataset", "key_path", "masks"):
+            part.pop(place)
+        part["files"] = [[name, stamp] for name, *_place, stamp in self.files]
+        part["config"] = {name: part["config"][name] for name in ("grid", "volumes", "select", "deid", "reports")}
+        return part
+
+
+@dataclass(frozen=True)
+class SpecMaker:
+    """Makes the specifications of one run.
+
+    Parameters
+    ----------
+    left_out : set of str
+        Names of files that identity dropped.
+    """
+
+    dataset: Path
+    mask_folder: Path | None
+    key_path: Path
+    config: Config
+    ledger: Ledger
+    pseudonyms: Pseudonyms
+    masks: MaskStamps
+    left_out: AbstractSet[str]
+    reports: Mapping[str, MergedReport]
+
+    def spec(self, uid: str, facts: Sequence[Mapping[str, Any]], links: Sequence[Any]) -> StudySpec:
+        """The specification of one study: its files, its linked reports, what identifies its patient."""
+        record = intake.study_records({uid: facts})[0]
+        owner = patient_owner(record.issuer, record.patient_id)
+        known = self.ledger.query("SELECT kind, value FROM identifier WHERE owner = ? ORDER BY kind, value", (owner,))
+        return StudySpec(
+            dataset=str(self.dataset.resolve()),
+            key_path=str(self.key_path),
+            study_id=self.pseudonyms.of("study", uid),
+            study_uid=uid,
+            issuer=record.issuer,
+            patient_id=record.patient_id,
+            accessions=sorted(record.accessions),
+            files=[
+                [row.ref.name, row.ref.path, list(row.ref.members), row.ref.size_bytes, row.ref.is_salvaged, row.stamp]
+                for row in self.ledger.files("study_uid = ? AND kind = 'image'", (uid,))
+                if row.ref.name not in self.left_out
+            ],
+            reports=[_report_part(link, self.reports[link.report]) for link in links],
+            known=[list(pair) for pair in known if not pair[0].endswith("UID")],
+            damaged=self._damaged_series(uid),
+            masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
+            config=self.config.recorded(),
+        )
+
+    def _damaged_series(self, uid: str) -> dict[str, list[Any]]:
+        """Series of a study of which some file could not be read: [reason, number of files]."""
+        found = self.ledger.query(
+            "SELECT series_uid, min(reason), count(*) FROM file WHERE kind = 'dropped' AND reason <> ? "
+            "AND series_uid IN (SELECT series_uid FROM file WHERE study_uid = ? AND kind = 'image') "
+            "GROUP BY series_uid ORDER BY series_uid",
+            (str(FileReason.NOT_IMAGE), uid),
+        )
+        return {series_uid: [reason, n] for series_uid, reason, n in found}
+
+    def key_of(self, spec: StudySpec) -> str:
+        """Digest of everything that decides the result of a study."""
+        series = [
+            uid
+            for (uid,) in self.ledger.query(
+                "SELECT DISTINCT series_uid FROM file WHERE study_uid = ? AND kind = 'image' ORDER BY series_uid",
+                (spec.study_uid,),
+            )
+        ]
+        part = {
+            "spec": spec.digest_part(),
+            "stage": [STAGE_VERSION, CONVERT_VERSION],
+            "program": VERSION,
+            "key": self.pseudonyms.fingerprint(),
+            "masks": self.masks.of([*series, spec.study_uid, *spec.accessions]),
+        }
+        return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
+
+
+def _report_part(link: Any, merged: MergedReport) -> Row:
+    raw = merged.raw
+    named = (
+        ("PatientID", raw.patient_id),
+        ("PatientName", raw.patient_name),
+        ("PatientBirthDate", raw.patient_birth_date),
+        ("AccessionNumber", raw.accession_number),
+        ("ReportNumber", raw.report_number),
+        *raw.known_identifiers,
+    )
+    return {
+        "report_id": link.report,
+        "rule": link.rule,
+        "confidence": link.confidence,
+        "status": raw.status,
+        "text": raw.text,
+        "language": raw.language,
+        "flags": sorted(map(str, merged.flags)),
+        "known": sorted([kind, value] for kind, value in named if value),
+    }

@@ -1,0 +1,133 @@
+"""``python -m reports parse SRC --out OUT.parquet``: reports in, sentences out.
+
+Enters: a source of `reports.sources`. Leaves: OUT.parquet with one row per sentence, OUT.reports.parquet with the
+de-identified texts, OUT.dropped.parquet with every row that gave no report of its own, and one JSON summary.
+Refuses: a source without usable columns; a text in which a known identifier is left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from reports.corpus import Corpus, ParseSettings, parse_source
+from reports.tables import DROPPED, REPORTS, SENTENCES
+from t3dkit.command import Command, Program, Summary, existing_path, run_program
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
+from t3dkit.tables import write_table
+
+_PARSE = """\
+Read reports, merge their versions, de-identify and parse them. SRC is a CSV or TSV of any dialect, XLSX, Parquet, JSON
+lines, HL7 v2, FHIR JSON, DICOM SR, text, HTML or RTF file, or a folder of these; columns are found by their names.
+
+Writes OUT.parquet (one row per sentence, the columns of a data set's sentences.parquet), OUT.reports.parquet (the
+de-identified texts with their sections) and OUT.dropped.parquet (every row that is no report of its own, and why).
+
+  python -m reports parse reports.csv --out out/sentences.parquet
+  python -m reports parse export.xlsx --columns text=Befund,accession=AuftragNr --out out/sentences.parquet
+  python -m reports parse results.hl7 --columns accession=OBR-18 --out out/sentences.parquet
+
+Known identifiers and whatever looks like one become placeholders such as [NAME]; dates shift backwards by one number of
+days per patient, drawn with the key. Without --key the draw is the same for everybody who knows the patient id: give
+a key file of at least 16 bytes for what leaves the house. `python -m curation run` always uses one."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    program = Program(
+        name="reports",
+        description="Radiology reports in, anatomical sentences out.",
+        commands=(Command("parse", "reports to sentences", _parse_arguments, _parse, _PARSE),),
+    )
+    return run_program(program, words)
+
+
+def _parse_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="file or folder of reports")
+    parser.add_argument("--out", required=True, metavar="OUT.parquet", help="the sentence table to write")
+    parser.add_argument("--columns", default="", metavar="FIELD=COLUMN,...", help="where column names do not tell")
+    parser.add_argument("--key", metavar="FILE", help="key of the date shift")
+    parser.add_argument("--language", metavar="CODE", help="language of every report; found out when not given")
+    parser.add_argument("--no-deid", action="store_true", help="keep identifiers: the tables written identify patients")
+
+
+def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    source = existing_path(arguments.source, what="reports")
+    out = _out_path(arguments.out)
+    settings = ParseSettings(
+        columns=_columns(arguments.columns),
+        key=_key(arguments.key),
+        language=arguments.language,
+        deidentify=not arguments.no_deid,
+    )
+    corpus = parse_source(source, settings, progress)
+    write_table(out, corpus.sentences, SENTENCES, sort_by=("report_id",))
+    write_table(_beside(out, "reports"), corpus.reports, REPORTS, sort_by=("report_id",))
+    write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
+    return _summary(corpus, out)
+
+
+def _summary(corpus: Corpus, out: Path) -> Summary:
+    return {
+        "rows": corpus.n_rows,
+        "reports": len(corpus.reports),
+        "merged": corpus.n_merged,
+        "dropped": len(corpus.dropped),
+        "reasons": dict(sorted(corpus.reasons.items())),
+        "flags": dict(sorted(corpus.flags.items())),
+        "sentences": len(corpus.sentences),
+        "sentences_with_region": corpus.n_located,
+        "sections": dict(sorted(corpus.sections.items())),
+        "reports_with_findings_or_impression": corpus.n_covered,
+        "unknown_headings": corpus.n_unknown_headings,
+        "identifiers_replaced": dict(sorted(corpus.replaced.items())),
+        "out": str(out),
+        "exit_code": 0 if corpus.n_rows else 1,
+    }
+
+
+def _out_path(text: str) -> Path:
+    out = Path(text)
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out {text!r} must end in .parquet, for example --out sentences.parquet")
+    if out.is_dir():
+        raise ConfigError(f"--out {text!r} is a folder: give the name of the table to write in it")
+    return out
+
+
+def _beside(out: Path, name: str) -> Path:
+    """``OUT.reports.parquet`` beside ``OUT.parquet``."""
+    return out.with_name(f"{out.stem}.{name}.parquet")
+
+
+def _columns(text: str) -> Mapping[str, str] | None:
+    """``text=Befund,accession=Nr`` as a mapping.
+
+    Raises
+    ------
+    ConfigError
+        A part has no ``=``, or a field is named twice.
+    """
+    columns: dict[str, str] = {}
+    for part in re.split(r",(?=[^,=]{1,60}=)", text) if text else ():
+        field, mark, column = part.partition("=")
+        if not mark or not column.strip() or field.strip() in columns:
+            raise ConfigError(f"--columns {part!r}: expected FIELD=COLUMN once for each field, for example text=Befund")
+        columns[field.strip()] = column.strip()
+    return columns or None
+
+
+def _key(path: str | None) -> bytes:
+    if path is None:
+        return b"t3dkit reports parse"  # the same everywhere: see --help
+    key = existing_path(path, what="key").read_bytes()
+    if len(key) < 16:
+        raise ConfigError(f"--key {path!r} holds {len(key)} bytes: expected at least 16, for example from /dev/urandom")
+    return key
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,197 @@
+"""What a sentence asserts: a finding present, absent or uncertain; a normal statement; a comparison with a prior.
+
+Enters: the words of a sentence, the findings in it, the cues of ``lexicon/assertion.toml``. Leaves: `Judgement`.
+Refuses: to reach beyond a clause.
+
+Each finding is judged by the cues whose scope it stands in. The sentence takes its most clinically positive finding:
+present before uncertain before absent. A sentence without a finding is absent if it states normality ("The liver is
+unremarkable."), uncertain if it doubts or could not see, else present. What is only historical, conditional, or asked
+for is uncertain: it says nothing about this picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
+
+from reports.records import Assertion
+from reports.vocabulary import Hit, Trie, Word, read_data
+
+_JOINTS = frozenset({",", "and", "&"})
+_BE = frozenset({"is", "are", "was", "were", "appears", "appear", "remains", "remain", "within"})
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a sentence asserts.
+
+    Parameters
+    ----------
+    assertion : str
+        present, absent, uncertain.
+    is_normal : bool
+        Nothing abnormal is asserted, and something is said to be normal or absent.
+    is_prior_comparison : bool
+        It compares with an earlier examination.
+    """
+
+    assertion: Assertion
+    is_normal: bool
+    is_prior_comparison: bool
+
+
+class _Rules(NamedTuple):
+    cues: Trie[frozenset[str]]
+    normal: Trie[str]
+    limited: Trie[str]
+    compared: Trie[str]
+    terminators: Trie[str]
+    restart: frozenset[str]
+    verbs: frozenset[str]
+    reach: Mapping[str, int]
+
+
+@cache
+def _rules() -> _Rules:
+    data = read_data("assertion")
+    roles: dict[str, set[str]] = {}
+    for polarity in ("absent", "uncertain"):
+        for direction in ("pre", "post", "over", "pseudo"):
+            for phrase in data[polarity].get(direction, ()):
+                roles.setdefault(phrase, set()).add("pseudo" if direction == "pseudo" else f"{polarity} {direction}")
+    cues: Trie[frozenset[str]] = Trie()
+    for phrase, role in roles.items():
+        cues.add(phrase, frozenset(role - {"pseudo"}))
+    scope = data["scope"]
+    reach = {name.removeprefix("reach_"): int(n) for name, n in scope.items() if name.startswith("reach_")}
+    return _Rules(
+        cues,
+        _phrases(data["normal"]),
+        _phrases(data["limited"]),
+        _phrases(data["compared"]),
+        _phrases({"phrases": scope["terminators"]}),
+        frozenset(scope["restart"]),
+        frozenset(scope["verbs"]),
+        reach,
+    )
+
+
+def _phrases(table: Mapping[str, Sequence[str]]) -> Trie[str]:
+    trie: Trie[str] = Trie()
+    for kind in ("pseudo", "phrases"):
+        for phrase in table.get(kind, ()):
+            trie.add(phrase, kind)
+    return trie
+
+
+def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -> Judgement:
+    """Judge one sentence.
+
+    Parameters
+    ----------
+    words : sequence of Word
+    findings : sequence of (int, int)
+        Half-open ranges of words that name an abnormality.
+    """
+    rules = _rules()
+    cues = list(rules.cues.find(words))
+    normal = [hit for hit in rules.normal.find(words) if hit.value == "phrases"]
+    is_compared = any(hit.value == "phrases" for hit in rules.compared.find(words))
+    stops = {index for hit in rules.terminators.find(words) for index in range(hit.start, hit.end)}
+    breaks = stops | _restarts(words, rules)
+    judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
+    if judged:
+        assertion = min(judged, key=_POSITIVITY.__getitem__)
+        return Judgement(assertion, assertion == "absent", is_compared)
+    return _judge_without_finding(words, cues, normal, is_compared, rules)
+
+
+_POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}
+
+
+def _restarts(words: Sequence[Word], rules: _Rules) -> set[int]:
+    """Indices of words that begin a new statement after a comma or "and"."""
+    return {
+        index
+        for index in range(1, len(words))
+        if words[index - 1].lower in _JOINTS and (words[index].lower in rules.restart or words[index].lower.isdigit())
+    }
+
+
+def _judge_finding(
+    finding: tuple[int, int],
+    cues: Sequence[Hit[frozenset[str]]],
+    normal: Sequence[Hit[str]],
+    words: Sequence[Word],
+    breaks: set[int],
+    rules: _Rules,
+) -> Assertion:
+    acting = {role for cue in cues for role in cue.value if _reaches(role, cue, finding, words, breaks, rules)}
+    if "uncertain over" in acting:
+        return "uncertain"
+    if acting & {"absent pre", "absent post"} or any(_is_called_normal(finding, hit, words, rules) for hit in normal):
+        return "absent"
+    return "uncertain" if acting & {"uncertain pre", "uncertain post"} else "present"
+
+
+def _reaches(
+    role: str,
+    cue: Hit[frozenset[str]],
+    finding: tuple[int, int],
+    words: Sequence[Word],
+    breaks: set[int],
+    rules: _Rules,
+) -> bool:
+    polarity, direction = role.split()
+    start, end = finding
+    reach = rules.reach[polarity]
+    if direction == "pre":
+        if polarity == "absent" and words[cue.start].lower == "not" and cue.end - cue.start == 1:
+            reach = rules.reach["not"]
+        return (
+            start >= cue.start
+            and start - cue.end <= reach
+            and not _any_in(breaks, max(cue.end, cue.start + 1), start + 1)
+        )
+    if end > cue.start or cue.start - end > reach or _any_in(breaks, end, cue.start):
+        return False
+    last = cue.start
+    while last > end and words[last - 1].lower in _BE:
+        last -= 1
+    return not any(words[index].lower in rules.verbs for index in range(end, last))
+
+
+def _any_in(indices: set[int], low: int, high: int) -> bool:
+    return any(index in indices for index in range(low, high))
+
+
+def _is_called_normal(finding: tuple[int, int], hit: Hit[str], words: Sequence[Word], rules: _Rules) -> bool:
+    """ "normal enhancement" or "enhancement is normal"."""
+    start, end = finding
+    if hit.end <= start:
+        between = words[hit.end : start]
+        return len(between) <= rules.reach["normal"] and all(
+            w.raw.isalpha() and w.lower not in {"with", "but", "and"} for w in between
+        )
+    between = words[end : hit.start]
+    return 1 <= len(between) <= rules.reach["normal"] and all(word.lower in _BE for word in between)
+
+
+def _judge_without_finding(
+    words: Sequence[Word],
+    cues: Sequence[Hit[frozenset[str]]],
+    normal: Sequence[Hit[str]],
+    is_compared: bool,
+    rules: _Rules,
+) -> Judgement:
+    if normal:
+        return Judgement("absent", True, is_compared)
+    roles = {role for cue in cues for role in cue.value}
+    # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything
+    if any("absent pre" in cue.value and cue.end < len(words) and words[cue.start].lower != "not" for cue in cues):
+        return Judgement("absent", True, is_compared)
+    if any(True for _ in rules.limited.find(words)) or any(role.startswith("uncertain") for role in roles):
+        return Judgement("uncertain", False, is_compared)
+    return Judgement("absent" if "absent post" in roles else "present", False, is_compared)

@@ -1,0 +1,260 @@
+"""Cleaning that never changes the original: a cleaned text for the rules, and a map back.
+
+Enters: the report as it is. Leaves: `Cleaned`, whose every character knows its place in the original. Refuses: to
+alter, translate or spell-check words.
+
+In the cleaned text a space is soft and `BREAK` is hard: no sentence crosses it. One line break may be either, and a
+line's length decides, since a printer wraps full lines and an author ends short ones.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+
+from reports.records import Span
+from reports.vocabulary import read_data
+
+BREAK = "\u2029"
+"""PARAGRAPH SEPARATOR: one character, so that the map stays one to one."""
+
+MIN_WRAP_WIDTH = 50
+"""Characters. Nobody wraps narrower than this; a shorter line ended because its author ended it."""
+MAX_WRAP_WIDTH = 140
+"""Characters. A longer line was never wrapped, so it says nothing about the width."""
+WRAP_RAGGED = 15
+"""Characters. A word that did not fit leaves a wrapped line at most about this much shorter than the width."""
+
+_SAME = str.maketrans({"\u00a0": " ", "\u2007": " ", "\u202f": " ", "\u2009": " ", "\t": " ", "’": "'", "‘": "'", "“": '"', "”": '"', "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "\u2212": "-"})  # fmt: skip  # noqa: E501
+_CONTROL = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f\x80-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufffe]+"
+)
+_NEWLINE = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
+_HARD_NEWLINE = frozenset(f"\x0c{BREAK}")
+_SPACES = re.compile(" {2,}")
+_COMMA_AFTER_STOP = re.compile(r"(?<=[.:?!]) {0,4},(?=\s*\S)")
+_COMMA_BEFORE_HEADING = re.compile(r"(?<=[A-Za-z0-9)\]]) ?,(?=[A-Z][A-Za-z&/ -]{1,60}:)")
+_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z)]),(?=[A-Z][a-z]{2})")
+_LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
+_HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
+_KEYWORDS_AT_LEAST = 5
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A cleaned text and the way back.
+
+    Parameters
+    ----------
+    original : str
+        The text as it came; every span of a parsed report slices it.
+    text : str
+        The cleaned text, `BREAK` between logical lines.
+    origin : list of int
+        For each character of `text`, its index in `original`; never decreasing.
+    removed : tuple of Span
+        Page furniture and keyword tails of `original` that are no narrative.
+    """
+
+    original: str
+    text: str
+    origin: list[int]
+    removed: tuple[Span, ...] = ()
+
+    def span(self, start: int, end: int) -> Span:
+        """The range of `original` that the half-open range [start, end) of `text` was made from."""
+        if start >= end:
+            at = self.origin[start] if start < len(self.origin) else len(self.original)
+            return Span(at, at)
+        return Span(self.origin[start], self.origin[end - 1] + 1)
+
+
+Edit = tuple[int, int, str]
+
+
+def clean(original: str) -> Cleaned:
+    """Clean a report's text; cleaning a cleaned text changes nothing.
+
+    Control characters go, runs of spaces shrink, typographic quotes and dashes become plain, line breaks that were
+    written as commas become breaks, wrapped lines are joined, page headers and glued keyword lists are left out.
+    """
+    text, origin = original.translate(_SAME), list(range(len(original)))
+    text, origin = _rewrite(text, origin, [(m.start(), m.end(), "") for m in _CONTROL.finditer(text)])
+    text, origin = _rewrite(text, origin, [(m.start() + 1, m.end(), "") for m in _SPACES.finditer(text)])
+    text, origin = _rewrite(text, origin, _comma_breaks(text))
+    removed: list[Span] = []
+    for join in (_line_edits, _furniture_edits, _keyword_tail_edits):
+        edits, dropped = join(text)
+        removed += [Span(origin[start], origin[end - 1] + 1) for start, end in dropped]
+        text, origin = _rewrite(text, origin, edits)
+    return Cleaned(original, text, origin, tuple(sorted(removed, key=lambda span: span.start)))
+
+
+def _rewrite(text: str, origin: list[int], edits: list[Edit]) -> tuple[str, list[int]]:
+    """Apply sorted, disjoint edits; a replacement is never longer than what it replaces."""
+    if not edits:
+        return text, origin
+    pieces: list[str] = []
+    places: list[int] = []
+    at = 0
+    for start, end, replacement in edits:
+        pieces += [text[at:start], replacement]
+        places += origin[at:start]
+        places += origin[start : start + len(replacement)]
+        at = end
+    pieces.append(text[at:])
+    places += origin[at:]
+    return "".join(pieces), places
+
+
+def _comma_breaks(text: str) -> list[Edit]:
+    """Line breaks that an export wrote as commas: ``FINDINGS:,The liver is normal.,IMPRESSION:,``."""
+    after_stop = [m for m in _COMMA_AFTER_STOP.finditer(text) if not _is_abbreviation(text, m.start())]
+    if len(after_stop) < 2:
+        return []
+    spans = {(m.start(), m.end()) for m in after_stop}
+    for pattern in (_COMMA_BEFORE_HEADING, _COMMA_BEFORE_CAPITAL):
+        spans |= {(m.start(), m.end()) for m in pattern.finditer(text)}
+    edits: list[Edit] = []
+    for start, end in sorted(spans):
+        if not edits or start >= edits[-1][1]:
+            edits.append((start, end, BREAK))
+    return edits
+
+
+def _is_abbreviation(text: str, stop: int) -> bool:
+    word = re.search(r"[A-Za-z.]{1,8}$", text[max(stop - 8, 0) : stop])
+    return word is not None and word.group().lower().rstrip(".") in {
+        "e.g",
+        "i.e",
+        "etc",
+        "vs",
+        "jr",
+        "sr",
+        "inc",
+        "approx",
+    }
+
+
+def _lines(text: str) -> list[tuple[int, int, bool]]:
+    """(start, end, whether a hard break precedes) of each line that is not blank, spaces and stray commas trimmed."""
+    lines: list[tuple[int, int, bool]] = []
+    start, hard, blank = 0, False, False
+    for match in (*_NEWLINE.finditer(text), None):
+        end = match.start() if match else len(text)
+        first, last = start, end
+        while first < last and text[first] in " ,":
+            first += 1
+        while first < last and text[last - 1] == " ":
+            last -= 1
+        if first < last:
+            lines.append((first, last, hard or blank))
+            hard = blank = False
+        else:
+            blank = True
+        if match:
+            hard = hard or match.group() in _HARD_NEWLINE
+            start = match.end()
+    return lines
+
+
+def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
+    """Join wrapped lines, break the others, leave out page furniture."""
+    lines = _lines(text)
+    kept = [line for line in lines if not _is_furniture(text[line[0] : line[1]])]
+    dropped = [(start, end) for start, end, _ in lines if _is_furniture(text[start:end])]
+    if not kept:
+        return ([(0, len(text), "")] if text else []), dropped
+    width = _wrap_width([end - start for start, end, _ in kept])
+    edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
+    for (start, end, _), (next_start, next_end, hard) in pairwise(kept):
+        joint = BREAK if hard else _joint(text[start:end], text[next_start:next_end], width)
+        if (end, next_start) and text[end:next_start] != joint:
+            edits.append((end, next_start, joint))
+    if kept[-1][1] < len(text):
+        edits.append((kept[-1][1], len(text), ""))
+    return edits, dropped
+
+
+def _wrap_width(lengths: list[int]) -> int:
+    """The width a printer wrapped at: the longest line's, if another comes near it; else no line is full."""
+    longest = sorted(length for length in lengths if length <= MAX_WRAP_WIDTH)[-2:]
+    is_wrapped = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
+    return max(MIN_WRAP_WIDTH, longest[1]) if is_wrapped else MAX_WRAP_WIDTH
+
+
+@cache
+def _heading_words() -> frozenset[str]:
+    return frozenset(alias for aliases in read_data("headings")["section"].values() for alias in aliases)
+
+
+@cache
+def _never_last() -> frozenset[str]:
+    return frozenset(read_data("layout")["full_stop"]["not_before_starter"])
+
+
+def _joint(line: str, following: str, width: int) -> str:
+    """What stands between two lines that one line break parted: `BREAK`, a space, or nothing after a hyphen."""
+    if _LIST_ITEM.match(following) or _HEADING_START.match(following) or line.endswith(":"):
+        return BREAK
+    if line.isupper() != following.isupper() and len(line) < MIN_WRAP_WIDTH:
+        return BREAK
+    if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():
+        return ""
+    if line[0].isupper() and line.strip(" *#:").lower() in _heading_words():
+        return BREAK
+    if line.rpartition(" ")[2].lower() in _never_last():
+        return " "
+    word = following.partition(" ")[0]
+    if len(line) + 1 + len(word) > width or (following[0].islower() and line[-1] not in ".?!"):
+        return " "
+    return " " if line[-1] == "," else BREAK
+
+
+@cache
+def _page_line() -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{line})" for line in read_data("layout")["page_lines"]), re.IGNORECASE)
+
+
+def _is_furniture(line: str) -> bool:
+    return len(line) <= 160 and _page_line().fullmatch(line) is not None
+
+
+def _furniture_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
+    """Page furniture that only the joined lines show: ``Page 1`` and ``of 2`` on two lines."""
+    edits: list[Edit] = []
+    dropped: list[tuple[int, int]] = []
+    start = 0
+    for line in text.split(BREAK):
+        end = start + len(line)
+        if _is_furniture(line):
+            dropped.append((start, end))
+            edits.append((start, min(end + 1, len(text)), ""))
+        start = end + 1
+    if edits and edits[-1][1] == len(text):  # the break before a last line goes with it
+        kept_end = edits[-1][0]
+        while len(edits) > 1 and edits[-2][1] == kept_end:
+            kept_end = edits[-2][0]
+            edits.pop(-2)
+        edits[-1] = (max(kept_end - 1, 0), len(text), "")
+    return edits, dropped
+
+
+_GLUED_LIST = re.compile(r"(?<=[A-Za-z0-9)\]])[.,](?=[a-z])")
+
+
+def _keyword_tail_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
+    """A list of keywords glued to the last sentence: ``right cheek.radiology, sinuses, mandible, maxilla, ct``."""
+    line = text.rfind(BREAK) + 1
+    last_sentence = max(text.rstrip(" .").rfind(". "), line)
+    for glue in _GLUED_LIST.finditer(text, last_sentence):
+        tail = text[glue.end() :].rstrip(" ,")
+        items = [item for item in tail.split(",") if item.strip()]
+        if len(items) < _KEYWORDS_AT_LEAST:
+            break
+        if "." not in tail and all(len(item.split()) <= 6 for item in items):
+            start = glue.end() if text[glue.start()] == "." else glue.start()
+            return [(start, len(text), "")], [(start, len(text))]
+    return [], []

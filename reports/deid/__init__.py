@@ -1,0 +1,1 @@
+"""The layers of de-identification; `reports.deidentify` is the door."""

@@ -1,0 +1,300 @@
+"""Dates in every written form, shifted by a number of days and written back in the same form.
+
+Enters: folded text, the shift, the dates known for the patient. Leaves: findings with their replacement. Refuses
+to touch what only looks like a date: ``5/12 mm``, ``T12``, ``3-4``, blood pressures, image numbers.
+
+Months and weekdays are words of ``lexicon/deid.toml``. Years alone stay, as 45 CFR 164.514(b)(2)(i)(C) allows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from itertools import chain
+
+from reports.deid.findings import Finding
+from reports.deid.words import words
+
+_UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
+_PIVOT = 50
+"""Two-digit years below it are 20xx, as POSIX has at 69; reports about future years do not exist, old births do."""
+_WORD = re.compile(r"[A-Za-z]{3,12}")
+_REACH = 30
+"""Characters that a written date takes at most before or after its month's name."""
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])"
+_YEAR = r"(?:19|20)\d\d"
+_ISO = re.compile(rf"(?<![\w./-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}})(?!\d|[/-]\d)")
+_NUMERIC = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR})(?!\d|[/-]\d)")
+_SHORT_YEAR = re.compile(
+    rf"(?<![\w./-])(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>\d\d)(?!\w){_UNIT}"
+)
+_PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
+_MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
+_CUED_DAY = re.compile(
+    rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
+    rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
+    rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/.-]){_UNIT}"
+    rf"(?! ?(?:strength|of|power|leads?))",
+    re.IGNORECASE,
+)
+_CUED_MONTH = re.compile(
+    r"\b(?:in|since|until|from|through|of|by)(?: late| early)? "
+    r"(?P<hide>(?P<m>0[1-9]|1[0-2]|[1-9](?=/[4-9]))(?P<s>/)(?P<y>\d\d))(?![\d/.-])" + _UNIT,
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A written date: its day (the 15th when none is written), and how to write another one the same way."""
+
+    start: int
+    end: int
+    day: date
+    write: Callable[[date], str]
+
+
+def find_dates(text: str, *, shift_days: int, known: Sequence[date] = ()) -> list[Finding]:
+    """Every date in folded `text`, with its replacement.
+
+    Parameters
+    ----------
+    shift_days : int
+        Added to every date.
+    known : sequence of date
+        Dates of this patient: they decide between month-day and day-month, and give the year of dates without one.
+    """
+    shift = timedelta(days=shift_days)
+    order = _order(text, known)
+    year = known[-1].year if known else 2001
+    return [_shifted(form, shift, text) for form in _forms(text, order, known, year)] + _known_packed(
+        text, shift, known
+    )
+
+
+def _shifted(form: _Form, shift: timedelta, text: str) -> Finding:
+    try:
+        moved = form.day + shift
+    except OverflowError:
+        return Finding(form.start, form.end, "DATE")
+    return _with_weekday(Finding(form.start, form.end, "DATE", form.write(moved)), form.day, moved, text)
+
+
+def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
+    for pattern in (_ISO, _PACKED):
+        for match in pattern.finditer(text):
+            if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
+                mark = match.groupdict().get("s") or ""
+                yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
+    for pattern in (_NUMERIC, _SHORT_YEAR):
+        for match in pattern.finditer(text):
+            yield from _ambiguous(match, order, known)
+    for match in _MONTH_YEAR.finditer(text):
+        yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "M/Y", (len(match["m"]), 2))
+    for match in _CUED_DAY.finditer(text):
+        if match["m"] != match["d"] and (day := _valid(year, int(match["m"]), int(match["d"]))):
+            yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
+    for match in _CUED_MONTH.finditer(text):
+        if match["m"] != match["y"]:
+            day = date(_full_year(match["y"]), int(match["m"]), 15)
+            yield _numbers(match, day, "M/y", (len(match["m"]), 2), group="hide")
+    yield from _worded(text, year)
+
+
+def _ambiguous(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator[_Form]:
+    found = match.groupdict()
+    first, second, mark = found.get("a") or found["c"], found.get("b") or found["e"], found.get("s") or found["t"]
+    year = _full_year(match["y"])
+    readings = {"mdy": _valid(year, int(first), int(second)), "dmy": _valid(year, int(second), int(first))}
+    order = "dmy" if "." in mark else order
+    if readings[order] not in known:
+        order = next((name for name, day in readings.items() if day and day in known), order)
+    if readings[order] is None:
+        order = "dmy" if order == "mdy" else "mdy"
+    day = readings[order]
+    last = "Y" if len(match["y"]) == 4 else "y"
+    form = f"M{mark}D{mark}{last}" if order == "mdy" else f"D{mark}M{mark}{last}"
+    widths = (len(first), len(second)) if order == "mdy" else (len(second), len(first))
+    if day:
+        yield _numbers(match, day, form, widths)
+    elif len(match["y"]) == 4:  # 31.02.2020 is meant as a date; its placeholder is all that can be written
+        yield _Form(match.start(), match.end(), date(2000, 1, 1), lambda _moved: "[DATE]")
+
+
+def _numbers(match: re.Match[str], day: date, form: str, widths: tuple[int, int], *, group: str | int = 0) -> _Form:
+    """`form` has Y, y (two digits), M and D where the numbers stand; widths are those of month and day."""
+
+    def write(moved: date) -> str:
+        parts = {
+            "Y": f"{moved.year:04d}",
+            "y": f"{moved.year % 100:02d}",
+            "M": f"{moved.month:0{widths[0]}d}",
+            "D": f"{moved.day:0{widths[1]}d}",
+        }
+        return "".join(parts.get(letter, letter) for letter in form)
+
+    return _Form(match.start(group), match.end(group), day, write)
+
+
+def _month_windows(text: str) -> list[tuple[int, int]]:
+    """Ranges around month names, joined where they meet; the worded patterns are only tried there."""
+    windows: list[tuple[int, int]] = []
+    for match in _WORD.finditer(text):
+        if match[0].lower() in words().month_numbers:
+            start, end = max(0, match.start() - _REACH), min(len(text), match.end() + _REACH)
+            if windows and start <= windows[-1][1]:
+                windows[-1] = (windows[-1][0], end)
+            else:
+                windows.append((start, end))
+    return windows
+
+
+def _month_names() -> str:
+    return "|".join(sorted(words().month_numbers, key=lambda name: (-len(name), name)))
+
+
+@cache
+def _worded_patterns() -> tuple[re.Pattern[str], ...]:
+    month = rf"(?P<month>(?:{_month_names()}))(?P<dot>\.?)"
+    year = rf"(?P<y>{_YEAR}|(?<=[-'/A-Za-z])\d\d(?!\d|[./-]\d| ?(?:mm|cm|ml|%|x )))"
+    suffix = r"(?P<suffix>st|nd|rd|th|\.)?"
+    gap = r"(?:[ \t\n]{0,2}-?[ \t\n]{0,2}|/| de | of )"
+    return (
+        # 3 March 2020, 03-MAR-2020, 3. Maerz 2020, 3 de marzo de 2020, 03MAR2020
+        re.compile(rf"(?<![\w.])(?P<d>{_DAY}){suffix}{gap}{month}(?:,? ?-?/? ?| de | del ){year}(?!\w)", re.IGNORECASE),
+        # March 3rd, 2020; Mar-03-2020
+        re.compile(
+            rf"(?<!\w){month}[ \t\n-]{{1,2}}(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n-],?){year}(?!\w)", re.IGNORECASE
+        ),
+        # March 2020, March of 2020
+        re.compile(rf"(?<!\w){month},?(?:[ \t\n/-]| of | de | del )(?P<y>{_YEAR}|(?<= )'\d\d)(?!\w)", re.IGNORECASE),
+        # March 3rd
+        re.compile(rf"(?<!\w){month}[ \t\n](?P<d>{_DAY}){suffix}(?![\w])(?!-\d)", re.IGNORECASE),
+        # 3 March
+        re.compile(rf"(?<![\w./-])(?P<d>{_DAY}){suffix}(?:[ \t\n]| de | of ){month}(?!\w)", re.IGNORECASE),
+    )
+
+
+def _worded(text: str, year: int) -> Iterator[_Form]:
+    windows = _month_windows(text)
+    taken = bytearray(len(text))  # an earlier pattern has this character: no search among matches, which may be many
+    for pattern in _worded_patterns() if windows else ():
+        for match in chain.from_iterable(pattern.finditer(text, *window) for window in windows):
+            if any(taken[match.start() : match.end()]):
+                continue
+            found = match.groupdict()
+            yearless = not found.get("y")
+            if yearless and not _is_month_word(match, text):
+                continue
+            number = words().month_numbers[match["month"].lower()]
+            day = _valid(year if yearless else _full_year(found["y"]), number, int(found.get("d") or 15))
+            if day:
+                taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+                yield _Form(match.start(), match.end(), day, _writer(match, text))
+
+
+def _is_month_word(match: re.Match[str], text: str) -> bool:
+    """Whether a month without a year is one: ``may 3`` and ``MAR 3`` are not, and nothing that a unit follows."""
+    word = match["month"]
+    if re.match(
+        r"[ ]?(?:mm|cm|ml|cc|hu|%|x|mg|days?|weeks?|months?|years?)\b|\.\d",
+        text[match.end() : match.end() + 8],
+        re.IGNORECASE,
+    ):
+        return False
+    return word[0].isupper() and (word[1:].islower() or len(word) > 3)
+
+
+def _writer(match: re.Match[str], text: str) -> Callable[[date], str]:
+    """Writes another date in the words of this match: each part is replaced in place, from the last to the first."""
+    word = match["month"]
+    number = words().month_numbers[word.lower()]
+    table = next((names for names in words().months if names[number - 1] == word.lower()), words().months[0])
+    if word.lower() == "may" and "-" in match[0]:
+        table = next(names for names in words().months if names[:2] == ("jan", "feb"))
+
+    def write(moved: date) -> str:
+        parts = {"month": _cased(table[moved.month - 1], word)}
+        found = match.groupdict()
+        if found.get("d"):
+            parts["d"] = f"{moved.day:0{len(found['d'])}d}" if found["d"].startswith("0") else str(moved.day)
+            if len(found["d"]) == 2 and re.fullmatch(r"\d\d[-/]?[A-Za-z]{3}[-/]?\d{2,4}", match[0]):
+                parts["d"] = f"{moved.day:02d}"
+        if found.get("suffix") and found["suffix"] != ".":
+            ending = {1: "st", 2: "nd", 3: "rd"}.get(moved.day % 10 if moved.day not in (11, 12, 13) else 0, "th")
+            parts["suffix"] = ending
+        if found.get("y"):
+            apostrophe = found["y"].startswith("'")
+            parts["y"] = f"'{moved.year % 100:02d}" if apostrophe else f"{moved.year:04d}"[-len(found["y"]) :]
+        return _put(match, parts)
+
+    return write
+
+
+def _put(match: re.Match[str], parts: dict[str, str]) -> str:
+    written, offset = match[0], match.start()
+    for name in sorted(parts, key=match.start, reverse=True):
+        start, end = match.start(name) - offset, match.end(name) - offset
+        written = written[:start] + parts[name] + written[end:]
+    return written
+
+
+def _cased(word: str, model: str) -> str:
+    if model.isupper():
+        return word.upper()
+    return word if model.islower() else word.capitalize()
+
+
+def _with_weekday(finding: Finding, day: date, moved: date, text: str) -> Finding:
+    """The finding together with the weekday before it, when that is the date's own."""
+    before = text[max(0, finding.start - 14) : finding.start]
+    match = re.search(r"\b([A-Za-z]{3,10})\.?(,? ?)$", before)
+    if not match or finding.replacement is None:
+        return finding
+    for names in words().weekdays:
+        if names[day.weekday()] == match[1].lower():
+            written = _cased(names[moved.weekday()], match[1]) + before[match.end(1) :]
+            return Finding(
+                finding.end - (finding.end - finding.start) - (len(before) - match.start(1)),
+                finding.end,
+                "DATE",
+                written + finding.replacement,
+            )
+    return finding
+
+
+def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:
+    """Known dates as digits only: DDMMYYYY and MMDDYYYY, which nothing but knowing them tells from a number."""
+    found = []
+    for day in known:
+        for form in ("%d%m%Y", "%m%d%Y"):
+            written = day.strftime(form)
+            for match in re.finditer(rf"(?<!\d){written}(?!\d)", text):
+                found.append(Finding(match.start(), match.end(), "DATE", (day + shift).strftime(form)))
+    return found
+
+
+def _order(text: str, known: Sequence[date]) -> str:
+    """mdy or dmy, by the dates in the text that can only be read one way; month first when none tells."""
+    votes = {"mdy": 0, "dmy": 0}
+    for match in _NUMERIC.finditer(text):
+        first, second = int(match["a"]), int(match["b"])
+        if match["s"] != "/" or (first > 12) == (second > 12):
+            continue
+        votes["dmy" if first > 12 else "mdy"] += 1
+    return "dmy" if votes["dmy"] > votes["mdy"] else "mdy"
+
+
+def _full_year(written: str) -> int:
+    year = int(written.lstrip("'"))
+    return year if len(written) == 4 else year + (2000 if year < _PIVOT else 1900)
+
+
+def _valid(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None

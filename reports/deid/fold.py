@@ -1,0 +1,73 @@
+"""Text as the matchers see it: compatibility forms, accents, format characters and typographic marks folded away.
+
+Enters: any text. Leaves: a `Folded` text and the way back to the original's characters. Refuses: nothing. The
+original is never rewritten, so that what is not an identifier comes out as it came in.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+Token = tuple[int, int, str]
+"""Start, end and text of a word of a folded text."""
+TOKEN = re.compile(r"[^\W_]{1,200}")
+
+_LETTERS = str.maketrans(
+    {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe",
+     "ß": "ss", "ẞ": "SS", "ð": "d", "þ": "th", "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"',
+     "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "﹣": "-", "－": "-", "\u2028": "\n", "\u2029": "\n",
+     "\u2044": "/", "\u2215": "/"}
+)  # fmt: skip
+"""What Unicode's compatibility decomposition leaves alone and people write interchangeably."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folded text.
+
+    Parameters
+    ----------
+    text : str
+        Folded, case kept.
+    starts : sequence of int or None
+        For every folded character the original character it comes from; None when the two are the same text.
+    length : int
+        Characters in the original.
+    """
+
+    text: str
+    starts: Sequence[int] | None
+    length: int
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """A half-open range of the folded text as a range of the original, with format characters it covers."""
+        if self.starts is None or end <= start:
+            return start, end
+        first = self.starts[start]
+        last = self.starts[end] if end < len(self.starts) else self.length
+        return first, max(last, self.starts[end - 1] + 1)
+
+
+def fold(text: str) -> Folded:
+    """Fold `text`; plain ASCII is its own folded form."""
+    if text.isascii():
+        return Folded(text, None, len(text))
+    pieces: list[str] = []
+    starts: list[int] = []
+    for index, letter in enumerate(text):
+        piece = letter if letter.isascii() else _fold_letter(letter)
+        pieces.append(piece)
+        starts.extend([index] * len(piece))
+    return Folded("".join(pieces), starts, len(text))
+
+
+@lru_cache(maxsize=4096)
+def _fold_letter(letter: str) -> str:
+    if unicodedata.category(letter) == "Cf":
+        return ""
+    parts = unicodedata.normalize("NFKD", letter.translate(_LETTERS))
+    return "".join(part for part in parts if not unicodedata.combining(part)).translate(_LETTERS)

@@ -1,0 +1,248 @@
+"""The names known for the patient, found in every way people write them.
+
+Enters: names as fields hold them; folded text cut into words. Leaves: findings. Refuses to take an ordinary word
+for a name without a sign that a person is meant: a patient called Stone keeps the renal stone, a patient called
+Baker the Baker cyst.
+
+Each word is looked up, so the time is linear in the text whatever the name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import permutations
+
+from reports.deid.findings import Finding
+from reports.deid.fold import TOKEN, Token, fold
+from reports.deid.words import words
+
+_NUMBERED = re.compile(r"[^\W_]{0,64}\d[^\W_]{0,64}")
+_LATIN = re.compile(r"[A-Za-z]")
+_OCR = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "8": "b"})
+_NAME_GAP = re.compile(r"[ \t\n,.^'-]{0,4}")
+_SPELLED_GAP = re.compile(r"[ .\t-]{1,2}")
+_NAMING = frozenset(["patient", "named", "called", "pt", "name"])
+_AFTER_NAMING = re.compile(r"[,:]?[ \t]{1,2}")
+_FUNCTION_WORDS = frozenset(
+    ["a", "an", "and", "as", "at", "but", "by", "do", "for", "if", "in", "is", "it", "no", "not", "of", "on", "or",
+     "so", "the", "to", "up", "we", "he", "she", "they", "this", "that", "there", "these", "then", "what", "when",
+     "which", "who", "de", "la", "el", "di", "da", "du", "del", "van", "von"]
+)  # fmt: skip
+
+
+@dataclass
+class NameTable:
+    """What the words of a text are looked up in; filled once per patient by `add`."""
+
+    strong: set[str] = field(default_factory=set)  # skeletons that are the name wherever they stand
+    weak: set[str] = field(default_factory=set)  # lower-case words that are also ordinary words, or short
+    initials: set[str] = field(default_factory=set)
+    dotted: set[str] = field(default_factory=set)  # initials in the order of the name: "jms", "js"
+    unspaced: set[str] = field(default_factory=set)  # names in scripts without spaces, as written
+
+    def find(self, text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
+        """Findings in folded `text`, whose words are `tokens`."""
+        yield from _Pass(self, text, tokens).find()
+        for written in self.unspaced:
+            start = text.find(written)
+            while start >= 0:
+                yield Finding(start, start + len(written), "NAME")
+                start = text.find(written, start + len(written))
+
+    def add(self, value: str) -> None:
+        """Take in a name as a field holds it: ``Last^First^Middle``, ``Last, First`` or ``First Last``."""
+        for group in value.split("="):  # DICOM PS3.5 6.2.1: alphabetic, ideographic, phonetic
+            folded = fold(group).text
+            if folded.strip() and not _LATIN.search(folded):
+                self.unspaced |= {
+                    piece
+                    for piece in ("".join(TOKEN.findall(folded)), " ".join(TOKEN.findall(folded)))
+                    if len(piece) > 1
+                }
+                self.unspaced |= {piece for piece in TOKEN.findall(folded) if len(piece) > 1}
+                continue
+            folded = _NUMBERED.sub(" ", folded)
+            pieces = [piece for piece in re.split(r"[\s^,_]+", folded) if piece]
+            parts = [part.lower() for piece in pieces for part in TOKEN.findall(piece)]
+            parts = [part for part in parts if part not in words().not_parts]
+            for component in re.split(r"[\^,]", folded):  # Van der Berg and De La Cruz without blanks
+                if len(TOKEN.findall(component)) > 1:
+                    self._add_part("".join(TOKEN.findall(component)).lower())
+            for part in parts:
+                self._add_part(part)
+            for piece in pieces:  # O'Brien, Smith-Jones and McDonald without their mark
+                joined = "".join(TOKEN.findall(piece)).lower()
+                if joined and joined not in words().not_parts:
+                    self._add_part(joined)
+            self._add_runs(parts[:5])
+
+    def _add_part(self, part: str) -> None:
+        for written in (part, *words().nicknames.get(part, ())):
+            if len(written) == 1:
+                self.initials.add(written)
+                continue
+            self.initials.add(written[0])
+            if len(written) < 3 or written in words().ordinary or written in words().prefixes:
+                self.weak.add(written)
+            else:
+                self.strong.add(skeleton(written))
+
+    def _add_runs(self, parts: Sequence[str]) -> None:
+        """Parts written as one word, initials with a surname (jsmith), and initials alone (J.M.S.)."""
+        for first, second in permutations(parts, 2):
+            for run in (first + second, first[0] + second, first + second[0]):
+                if len(run) >= 5 and len(max(first, second, key=len)) >= 4:
+                    self.strong.add(skeleton(run)) if run not in words().ordinary else None
+        if len(parts) >= 2:
+            for order in (parts, [*parts[1:], parts[0]]):
+                short = {"".join(part[0] for part in order), order[0][0] + order[-1][0]}
+                self.dotted |= {letters for letters in short if letters not in words().not_initials}
+
+
+@lru_cache(maxsize=1 << 16)
+def skeleton(word: str) -> str:
+    """A word as a careless reader sees it: digits for look-alike letters, ae, oe and ue for umlauts."""
+    low = word.lower().translate(_OCR) if len(word) >= 4 else word.lower()
+    for pair, letter in (("ae", "a"), ("oe", "o"), ("ue", "u")):
+        low = low.replace(pair, letter)
+    return low
+
+
+class _Pass:
+    """One pass over the words of a text for the names of one patient."""
+
+    def __init__(self, names: NameTable, text: str, tokens: Sequence[Token]) -> None:
+        self.names, self.text, self.tokens = names, text, tokens
+        self.hits: set[int] = set()
+
+    def find(self) -> Iterator[Finding]:
+        if not (self.names.strong or self.names.weak):
+            return
+        found = [index for index, (_, _, token) in enumerate(self.tokens) if self._is_strong(token)]
+        self.hits = {index for index in found if not self._is_eponym(index)}
+        yield from self._joined()
+        candidates = [index for index, (_, _, token) in enumerate(self.tokens) if token.lower() in self.names.weak]
+        before = -1
+        while before != len(self.hits):  # a weak part beside a weak part that is a hit is a hit: at most one pass each
+            before = len(self.hits)
+            self.hits |= {index for index in candidates if index not in self.hits and self._is_person(index)}
+        self.hits |= set(self._initials())
+        yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
+        yield from self._dotted()
+
+    def _is_strong(self, token: str) -> bool:
+        if skeleton(token) in self.names.strong:
+            return True
+        bare = token.strip("0123456789")
+        return bare != token and len(bare) >= 3 and skeleton(bare) in self.names.strong
+
+    def _gap(self, index: int) -> str:
+        """What stands between word `index` and the next."""
+        return self.text[self.tokens[index][1] : self.tokens[index + 1][0]]
+
+    def _joined(self) -> Iterator[Finding]:
+        """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
+        for index, (start, end, token) in enumerate(self.tokens[:-1]):
+            is_cut = self.text[end] in "-'"
+            if (is_cut or token.lower() in words().prefixes) and self._gap(index).strip(" \t\n") in ("", "-", "'"):
+                _, stop, following = self.tokens[index + 1]
+                if len(self._gap(index)) <= 4 and skeleton(token + following) in self.names.strong:
+                    yield Finding(start, stop, "NAME")
+        singles = [index for index, (_, _, token) in enumerate(self.tokens) if len(token) == 1]
+        run: list[int] = []
+        for index in [*singles, len(self.tokens)]:
+            if run and index == run[-1] + 1 and index < len(self.tokens) and _SPELLED_GAP.fullmatch(self._gap(run[-1])):
+                run.append(index)
+                continue
+            if len(run) >= 4:
+                yield from self._spelled(run)
+            run = [index]
+
+    def _spelled(self, run: Sequence[int]) -> Iterator[Finding]:
+        letters = skeleton("".join(self.tokens[index][2] for index in run))
+        for name in self.names.strong:
+            at = letters.find(name) if len(name) >= 4 else -1
+            if at >= 0 and at + len(name) <= len(run):
+                yield Finding(self.tokens[run[at]][0], self.tokens[run[at + len(name) - 1]][1], "NAME")
+
+    def _is_person(self, index: int) -> bool:
+        """Whether an ordinary word that is also the name stands here as the name."""
+        token = self.tokens[index][2]
+        if self._is_eponym(index):
+            return False
+        for neighbour in (index - 1, index + 1):
+            if 0 <= neighbour < len(self.tokens) and self._beside(index, neighbour):
+                return True
+        if index and self.tokens[index - 1][2].lower() in words().titles and token[0].isupper():
+            title = self.tokens[index - 1][2]
+            if re.fullmatch(r"\.?[ \t\n]{1,3}", self._gap(index - 1)) and not (
+                title.isupper() and len(title) == 2 and "." not in self._gap(index - 1)
+            ):
+                return True
+        if not (token[0].isupper() and token[1:].islower()):
+            return False
+        if index and self.tokens[index - 1][2].lower() in _NAMING and _AFTER_NAMING.fullmatch(self._gap(index - 1)):
+            return True
+        if (
+            index + 1 < len(self.tokens)
+            and self.tokens[index + 1][2].lower() in words().person_verbs
+            and token.lower() not in _FUNCTION_WORDS
+        ):
+            return self._gap(index) == " "
+        if token.lower() not in words().ordinary:
+            return True  # short names such as Li or Vu: no word of the language
+        before = self.text[: self.tokens[index][0]][-3:].rstrip(" \t")
+        return bool(before) and before[-1] not in ".:;!?\n-*)(•#," and len(token) > 2
+
+    def _beside(self, index: int, neighbour: int) -> bool:
+        """Whether the next word is another part of the name, with no more than a comma or an initial between."""
+        gap = self._gap(min(index, neighbour))
+        if not _NAME_GAP.fullmatch(gap) or "." in gap:
+            return False
+        if neighbour in self.hits:
+            return True
+        other, own = self.tokens[neighbour][2].lower(), self.tokens[index][2].lower()
+        both_capital = self.tokens[neighbour][2][0].isupper() and self.tokens[index][2][0].isupper()
+        if other in self.names.weak and other != own and both_capital:
+            return not {other, own} <= _FUNCTION_WORDS
+        return False
+
+    def _is_eponym(self, index: int) -> bool:
+        """Whether the word is part of the name of a disease or structure: "Baker's cyst", "Hill-Sachs"."""
+        low = [self.tokens[place][2].lower() for place in range(index, min(index + 3, len(self.tokens)))]
+        following = words().eponyms.get(low[0], frozenset())
+        nexts = low[2:] if low[1:2] == ["s"] and self._gap(index) == "'" else low[1:]
+        if nexts and nexts[0] in following and "." not in self._gap(index):
+            return True
+        before = self.tokens[index - 1][2].lower() if index else ""
+        return low[0] in words().eponyms.get(before, ()) and self._gap(index - 1) in ("-", " ")
+
+    def _initials(self) -> Iterator[int]:
+        """Initials beside a part of the name: "J. Smith", "SMITH, J M"."""
+        for hit in sorted(self.hits):
+            for step in (-1, 1):
+                place = hit + step
+                for _ in range(3):
+                    if not (0 <= place < len(self.tokens)) or not self._is_initial(place, step):
+                        break
+                    yield place
+                    place += step
+
+    def _is_initial(self, place: int, step: int) -> bool:
+        token = self.tokens[place][2]
+        if len(token) != 1 or not token.isupper() or token.lower() not in self.names.initials:
+            return False
+        gap = self._gap(place if step < 0 else place - 1)
+        if step < 0:
+            return bool(re.fullmatch(r"\.?[ \t]{0,2}", gap))
+        dot = self.text[self.tokens[place][1] : self.tokens[place][1] + 1] == "."
+        return bool(re.fullmatch(r",?[ \t]{1,2}", gap)) and (dot or token not in ("A", "I"))
+
+    def _dotted(self) -> Iterator[Finding]:
+        for letters in self.names.dotted:
+            pattern = r"(?<!\w)" + r"\.[ ]?".join(re.escape(letter.upper()) for letter in letters) + r"\.(?!\w)"
+            for match in re.finditer(pattern, self.text):
+                yield Finding(match.start(), match.end() - 1, "NAME")

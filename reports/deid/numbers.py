@@ -1,0 +1,92 @@
+"""The numbers known for the patient, with and without their zeros, letters and separators.
+
+Enters: ids squeezed to letters and digits; folded text cut into words. Leaves: findings. Refuses to take a
+measurement or a year for a short id without a cue word before it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+
+from reports.deid.findings import Finding
+from reports.deid.fold import TOKEN, Token, fold
+
+_OCR = str.maketrans({"o": "0", "i": "1", "l": "1"})
+_ID_GAP = re.compile(r"[-./_ ]{0,1}|[-/ ]{3}")
+_PHONE_GAP = re.compile(r"[-./_ ()+]{0,3}")
+_CUE = re.compile(r"(?:mrn|id|acc(?:ession)?|patient|pat|no|nr|number|#)\W{0,4}$", re.IGNORECASE)
+_UNIT = re.compile(r" ?(?:mm[23]?|cm[23]?|ml|cc|hu|mg|kg|%|x)\b|[.,]\d", re.IGNORECASE)
+_MIN_ID = 4
+_LONG_ID = 6
+"""From this length on an id is found with separators inside, and without its letters."""
+
+
+def phone_needles(value: str) -> set[str]:
+    """A phone number whole, without country code, and without area code."""
+    digits = "".join(letter for letter in fold(value).text if letter.isdigit())
+    return {digits[-length:].translate(_OCR) for length in (len(digits), 10, 7) if 7 <= length <= len(digits)}
+
+
+def id_needles(value: str) -> set[str]:
+    """An id without separators and leading zeros, and its long runs of digits; empty when it has no digit."""
+    squeezed = "".join(TOKEN.findall(fold(value).text)).lower()
+    runs = [run.lstrip("0") for run in re.findall(r"\d{1,64}", squeezed)]
+    whole = squeezed.lstrip("0") if runs else ""
+    return {needle.translate(_OCR) for needle in (whole, *(run for run in runs if len(run) >= _LONG_ID - 1)) if needle}
+
+
+def find_ids(needles: Mapping[str, bool], text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
+    """Findings of `needles` (squeezed id -> whether it is a phone number) in folded `text`."""
+    squeezed = "".join(token for _, _, token in tokens).lower().translate(_OCR)
+    offsets, total = [], 0
+    for _, _, token in tokens:
+        offsets.append(total)
+        total += len(token)
+    if total != len(squeezed):  # a letter that changes length in lower case: positions would be wrong
+        return
+    for needle, is_phone in needles.items():
+        start = squeezed.find(needle)
+        while start >= 0:
+            found = _id_finding(text, tokens, offsets, start, start + len(needle), is_phone)
+            if found:
+                yield found
+            start = squeezed.find(needle, start + 1)
+
+
+def _id_finding(
+    text: str, tokens: Sequence[Token], offsets: Sequence[int], first: int, stop: int, is_phone: bool
+) -> Finding | None:
+    """The place of a squeezed match in the text, when what stands around and inside it lets it be the id."""
+    left, right = bisect_right(offsets, first) - 1, bisect_right(offsets, stop - 1) - 1
+    start = tokens[left][0] + first - offsets[left]
+    end = tokens[right][0] + stop - offsets[right]
+    gap, is_long = (_PHONE_GAP if is_phone else _ID_GAP), stop - first >= _LONG_ID
+    for index in range(left, right):
+        between = text[tokens[index][1] : tokens[index + 1][0]]
+        if not is_long or not gap.fullmatch(between):
+            return None
+    while start > tokens[left][0] and text[start - 1] in "0Oo":
+        start -= 1
+    before, after = text[start - 1 : start], text[end : end + 1]
+    if start > tokens[left][0] and before.isdigit() == text[start].isdigit() and (before.isdigit() or not is_long):
+        return None
+    if end < tokens[right][1] and after.isdigit() == text[end - 1].isdigit():
+        return None
+    if is_long:
+        return Finding(start, end, "PHONE" if is_phone else "ID")
+    cued = _CUE.search(text[max(0, start - 20) : start])
+    if not cued and (stop - first < _MIN_ID or _looks_clinical(text, start, end)):
+        return None
+    return Finding(start, end, "ID")
+
+
+def _looks_clinical(text: str, start: int, end: int) -> bool:
+    """Whether a short number may be a measurement, a decimal or a year."""
+    number = text[start:end]
+    if not number.isdigit():
+        return False
+    if _UNIT.match(text, end) or re.search(r"\d[.,]$", text[max(0, start - 2) : start]):
+        return True
+    return len(number) == 4 and number[:2] in ("19", "20")

@@ -1,0 +1,146 @@
+"""The structured rules: what looks like an identifier of anybody.
+
+Enters: folded text. Leaves: findings. Refuses: a rules file with an unbounded repetition (a test holds that).
+Rules are data, ``lexicon/deid_rules.toml``, each with examples of what it hides and what it spares.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from reports.deid.findings import Finding
+from reports.deid.words import words
+
+_MACROS = {
+    "{WORD}": r"(?:[A-Z]\.(?=[ \t\n]{0,3}[A-Z])|[A-Z][A-Za-z'-]{0,30}(?![\w]))",
+    "{GAP}": r"[ \t]{0,2}[:#=.\-]{0,2}[ \t]{0,3}",
+}
+_PARTICLE = r"(?:(?:van|von|de|der|den|la|del|di|da|al|el|bin) ){0,2}"
+_GAP = r"(?:[ \t]{1,2}|[ \t]?\n[ \t]{0,4})"  # a hard wrap may fall inside a name: see _names_end
+_MACROS["{NAME}"] = _MACROS["{WORD}"] + "(?:" + _GAP + _PARTICLE + _MACROS["{WORD}"] + "){0,3}"
+_MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{WORD}"] + "){0,3}"
+
+_LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
+_LOOK_BACK = 24
+_SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
+_SPECIALTY += ("oscopy", "graphy", "itis", "osis")
+_PART = re.compile(r"[A-Za-z][A-Za-z'-]*")
+_PAIR = re.compile(
+    r"(?<![\w])([A-Za-z][a-z]{1,14}|[A-Z]{2,15})[ \t]{1,2}(?:[A-Z]\.?[ \t])?([A-Z][A-Za-z'-]{1,30})(?![\w])"
+)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One structured rule; see the comments of the rules file."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    filter: bool
+    trust: bool
+    require_digits: int
+    needs: tuple[str, ...]
+    before: re.Pattern[str] | None
+    matches: tuple[str, ...]
+    spares: tuple[str, ...]
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """The built-in rules."""
+    table = tomllib.loads(files("reports").joinpath("lexicon/deid_rules.toml").read_text(encoding="utf-8"))
+    return tuple(_rule(entry) for entry in table["rule"])
+
+
+def apply_rules(text: str) -> Iterator[Finding]:
+    """Findings of every rule, and of first names that a surname follows."""
+    low = text.lower()
+    for rule in rules():
+        if not rule.needs or any(part in low for part in rule.needs):
+            yield from apply_rule(rule, text)
+    yield from _first_names(text)
+
+
+def apply_rule(rule: Rule, text: str) -> Iterator[Finding]:
+    """Findings of one rule."""
+    for match in rule.pattern.finditer(text):
+        start, end = match.span("hide")
+        hidden = match["hide"]
+        if rule.before and not rule.before.search(text[max(0, start - _LOOK_BACK) : start]):
+            continue
+        if rule.kind == "ID" and (sum(map(str.isdigit, hidden)) < rule.require_digits or _LEVELS.fullmatch(hidden)):
+            continue
+        if rule.kind == "PHONE" and sum(map(str.isdigit, hidden)) < rule.require_digits:
+            continue
+        if rule.filter or rule.trust:
+            end = start + _names_end(hidden, trust_first=rule.trust)
+        if rule.kind == "PLACE":
+            start, end = _place(text, match)
+        if end > start:
+            yield Finding(start, end, rule.kind)
+
+
+def _rule(entry: dict[str, object]) -> Rule:
+    pattern = str(entry["pattern"])
+    for name in ("{NAME}", "{FULL}", "{WORD}", "{GAP}"):
+        pattern = pattern.replace(name, _MACROS[name])
+    return Rule(
+        kind=str(entry["kind"]),
+        pattern=re.compile(pattern, re.IGNORECASE if entry.get("ignore_case") else 0),
+        filter=bool(entry.get("filter")),
+        trust=bool(entry.get("trust")),
+        require_digits=int(str(entry.get("require_digits", 0))),
+        needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
+        before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
+        matches=tuple(entry["matches"]),  # type: ignore[arg-type]
+        spares=tuple(entry["spares"]),  # type: ignore[arg-type]
+    )
+
+
+def _names_end(hidden: str, *, trust_first: bool) -> int:
+    """Characters of `hidden` before the first ordinary word: a heading or a department is nobody's name."""
+    end, follows_name = 0, trust_first
+    for number, part in enumerate(_PART.finditer(hidden)):
+        word = part[0].lower()
+        if number and "\n" in hidden[end : part.start()] and not follows_name:
+            break
+        if len(word) == 1:
+            if number == 0 and not trust_first and hidden[1:2] != ".":
+                break
+            follows_name = True
+        elif _is_ordinary(word) and not (follows_name and (word in words().surnames or (number == 0 and trust_first))):
+            break
+        else:
+            follows_name = word in words().first_names
+        end = part.end()
+    return end
+
+
+def _is_ordinary(word: str) -> bool:
+    """Whether a word names a thing, a department or a heading: listed, or built like a specialty or procedure."""
+    return word in words().ordinary or word in words().titles or word.removesuffix("'s").endswith(_SPECIALTY)
+
+
+def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
+    """The last run of words that are not ordinary: of "The Riverside Hospital" it is Riverside."""
+    start, end = match.span("hide")
+    parts = list(_PART.finditer(text, start, end))
+    while parts and _is_ordinary(parts[0][0].lower()):
+        parts.pop(0)
+    if not parts or _is_ordinary(parts[-1][0].lower()):
+        return start, start
+    return parts[0].start(), parts[-1].end()
+
+
+def _first_names(text: str) -> Iterator[Finding]:
+    """A common first name with a surname after it: "Maria Gonzalez is a 45 year old"."""
+    for match in _PAIR.finditer(text):
+        first, second = match[1], match[2].lower()
+        is_name = first[0].isupper() and first.lower() in words().first_names
+        if is_name and (second in words().surnames or not _is_ordinary(second)):
+            yield Finding(match.start(), match.end(), "NAME")

@@ -1,0 +1,141 @@
+"""Whether a known identifier is still in a text: the second pair of eyes.
+
+Enters: a de-identified text, the identifiers as values. Leaves: the kinds that leaked. Refuses to share code with
+the layers it checks: it squeezes, splits and compares strings, so that a bug there is not repeated here. Only the
+list of ordinary words is common to both, since what may stay is one decision.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from datetime import date, datetime
+from itertools import pairwise
+
+from reports.deid.words import words
+
+_MIN_ID = 5
+_FORMS = ("%Y%m%d", "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
+_WRITTEN = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d %Y", "%d%b%Y")
+_TITLES = ("mr", "mrs", "ms", "dr", "miss")
+
+
+def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
+    """Kinds of known identifiers that are still in `text`, sorted; empty when it is clean.
+
+    Kinds are name, id and date. A name that is also an ordinary word counts only beside a title or another part
+    of the name. A date counts in any usual form: shift dates backwards, so that no shifted date meets a known one.
+    """
+    plain = _plain(text)
+    parts = _without_eponyms(_split(plain))
+    squeezed, found = _squeeze(plain), set()
+    for identifier in identifiers:
+        value = _plain(identifier.strip())
+        day = _date(value)
+        if day and _has_date(plain, day):
+            found.add("date")
+        elif not day and any(letter.isdigit() for letter in value):
+            found |= {"id"} if _has_id(plain, squeezed, value) else set()
+        elif not day and _has_name(parts, value):
+            found.add("name")
+    return tuple(sorted(found))
+
+
+def _plain(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text)
+    kept = (letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf"))
+    return "".join(kept).lower()
+
+
+def _split(plain: str) -> list[str]:
+    return "".join(letter if letter.isalnum() else " " for letter in plain).split()
+
+
+def _without_eponyms(parts: list[str]) -> list[str]:
+    """Words with those of disease names struck out: "baker s cyst", "hill sachs"."""
+    kept = list(parts)
+    for index, part in enumerate(parts):
+        nexts = parts[index + 1 : index + 3]
+        nexts = nexts[1:] if nexts[:1] == ["s"] else nexts
+        if nexts and nexts[0] in words().eponyms.get(part, ()):
+            kept[index] = "-"
+            if nexts[0] in words().eponyms:
+                kept[parts.index(nexts[0], index)] = "-"
+    return kept
+
+
+def _squeeze(plain: str) -> str:
+    """Letters and digits, one bar for everything that separates more than an id's own separators do."""
+    kept = (letter if letter.isalnum() else "" if letter in "-./_ " else "|" for letter in plain)
+    return "".join(kept)
+
+
+def _has_id(plain: str, squeezed: str, value: str) -> bool:
+    needle = _squeeze(value).replace("|", "").lstrip("0")
+    if len(needle) < _MIN_ID:
+        return len(needle) >= 4 and not needle.isdigit() and needle in _split(plain)
+    start = squeezed.find(needle)
+    while start >= 0:
+        before, after = squeezed[:start].rstrip("0")[-1:], squeezed[start + len(needle) :][:1]
+        if not (before.isdigit() and needle[0].isdigit()) and not (after.isdigit() and needle[-1].isdigit()):
+            return _stands_alone(plain, needle)
+        start = squeezed.find(needle, start + 1)
+    return False
+
+
+def _stands_alone(plain: str, needle: str) -> bool:
+    """Whether the characters of `needle` follow each other in the text with at most one separator between two."""
+    start = plain.find(needle[0])
+    while start >= 0:
+        position, matched = start, 0
+        while position < len(plain) and matched < len(needle):
+            if plain[position] == needle[matched]:
+                matched += 1
+            elif not (plain[position] in "-./_ " and plain[position - 1].isalnum()):
+                break
+            position += 1
+        previous = plain[max(0, start - 1) : start]
+        following = plain[position : position + 1]
+        clean = not (previous.isdigit() and previous != "0" and needle[0].isdigit()) and not (
+            following.isdigit() and needle[-1].isdigit()
+        )
+        if matched == len(needle) and clean:
+            return True
+        start = plain.find(needle[0], start + 1)
+    return False
+
+
+def _has_name(parts: list[str], value: str) -> bool:
+    names = [part for part in _split(value) if len(part) > 1 and part not in words().not_parts]
+    plain = {name for name in names if len(name) > 2 and name not in words().ordinary}
+    plain -= words().prefixes
+    if plain & set(parts):
+        return True
+    pairs = set(pairwise(parts))
+    weak = [name for name in names if name not in plain and name not in words().prefixes]
+    together = any((one, other) in pairs for one in weak for other in names if one != other)
+    return (len(names) > 1 and together) or any((title, name) in pairs for title in _TITLES for name in weak)
+
+
+def _date(value: str) -> date | None:
+    for form in (*_FORMS[:4], "%Y-%m-%dt%h:%M:%S"):
+        try:
+            return datetime.strptime(value[:10] if "-" in form else value, form).date()
+        except ValueError:
+            continue
+    return None
+
+
+def _has_date(plain: str, day: date) -> bool:
+    written = {day.strftime(form).lower() for form in (*_FORMS, *_WRITTEN)}
+    written |= {form.replace("/0", "/").lstrip("0") for form in written if "/" in form and not form.startswith("20")}
+    return any(_bounded(plain, form) for form in written)
+
+
+def _bounded(plain: str, form: str) -> bool:
+    start = plain.find(form)
+    while start >= 0:
+        if not plain[max(0, start - 1) : start].isdigit() and not plain[start + len(form) :][:1].isdigit():
+            return True
+        start = plain.find(form, start + 1)
+    return False

@@ -1,0 +1,59 @@
+"""Lengths in a sentence, in millimetres.
+
+Enters: cleaned text. Leaves: every length in reading order. Refuses: vertebral levels, fractions, image numbers, areas,
+pressures and the thickness of slices.
+"""
+
+from __future__ import annotations
+
+import re
+
+_WORDS = dict(
+    one=1.0, two=2.0, three=3.0, four=4.0, five=5.0, six=6.0, seven=7.0, eight=8.0, nine=9.0, ten=10.0, eleven=11.0,
+    twelve=12.0, thirteen=13.0, fourteen=14.0, fifteen=15.0, sixteen=16.0, seventeen=17.0, eighteen=18.0, twenty=20.0,
+)  # fmt: skip
+_NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
+_UNIT = r"(?:millimet(?:er|re)s?|centimet(?:er|re)s?|mm|cm)(?![\w²³^/]|\s?(?:2|3|squared|cubed)\b)"
+_JOINT = r"\s{0,2}(?:x|X|×|by|\*|-|to|and)\s{0,2}"
+_PART = rf"{_NUMBER}(?:[ -]?{_UNIT})?"
+_LENGTH = re.compile(rf"(?<![\w.,/]){_PART}(?:{_JOINT}{_PART}){{0,3}}", re.IGNORECASE)
+_SPELLED = re.compile(rf"\b({'|'.join(_WORDS)})[ -]({_UNIT})", re.IGNORECASE)
+_VALUE = re.compile(rf"(\d{{0,4}}(?:[.,]\d{{1,2}})?)[ -]?({_UNIT})?", re.IGNORECASE)
+_SLICE_AFTER = re.compile(
+    r"[\s-]{0,2}(?:thick\s|contiguous\s|axial\s|helical\s|spiral\s|collimat|slice|section|interval|increment|reconstruct|images\b|cuts\b)",
+    re.IGNORECASE,
+)
+_AND = re.compile(r"\band\b", re.IGNORECASE)
+
+
+def find_measurements_mm(text: str) -> tuple[float, ...]:
+    """Lengths of `text` in millimetres: ``3.2 x 1.4 cm`` is (32.0, 14.0), ``3-4 mm`` is (3.0, 4.0)."""
+    if "m" not in text and "M" not in text:
+        return ()
+    found = [
+        (m.start(), _lengths_mm(m.group())) for m in _LENGTH.finditer(text) if not _SLICE_AFTER.match(text, m.end())
+    ]
+    found += [(m.start(), (_to_mm(_WORDS[m.group(1).lower()], m.group(2)),)) for m in _SPELLED.finditer(text)]
+    return tuple(value for _, values in sorted(found) for value in values)
+
+
+def _lengths_mm(words: str) -> tuple[float, ...]:
+    """The numbers of one expression; a number without unit takes that of the next one that has one."""
+    parts = [(match.group(1), match.group(2)) for match in _VALUE.finditer(words) if match.group(1)]
+    lengths: list[float] = []
+    unit: str | None = None
+    for number, own in reversed(parts):
+        if own is None and unit is None:
+            continue  # "2 cm and 3": the last number is no length
+        if own is None and _AND.search(words):
+            continue  # "series 2 and 5 mm": "and" shares no unit
+        unit = own or unit
+        assert unit is not None
+        value = float(number.replace(",", "."))
+        if value > 0:
+            lengths.append(_to_mm(value, unit))
+    return tuple(reversed(lengths))
+
+
+def _to_mm(value: float, unit: str) -> float:
+    return round(value * (10.0 if unit.lower().startswith("c") else 1.0), 3)

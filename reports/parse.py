@@ -1,0 +1,123 @@
+"""One report's text to sections and tagged sentences.
+
+Enters: a text, best de-identified before. Leaves: `ParsedReport`, whose every span slices the text as it was given.
+Refuses: to tag anatomy in a language whose words it does not know; such a report keeps its sections and sentences.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from reports.clean import BREAK, Cleaned, clean
+from reports.measurements import find_measurements_mm
+from reports.pointers import find_pointer
+from reports.reasons import ReportFlag
+from reports.records import ParsedReport, Section, Sentence
+from reports.sections import Block
+from reports.vocabulary import read_data
+from t3dkit.verdict import Code
+
+TAGGED_LANGUAGES = ("en",)
+_LANGUAGE_SAMPLE = 4000
+"""Characters that decide the language."""
+
+
+class ParseFlag(Code):
+    """What a parsed report may carry besides `ReportFlag`."""
+
+    UNTAGGED_LANGUAGE = "UNTAGGED_LANGUAGE", "the text is in a language without lexicon; its sentences name no regions"
+    UNKNOWN_HEADING = "UNKNOWN_HEADING", "a heading is in no list; its text is in section other"
+    TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"
+
+
+def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
+    """Parse one report.
+
+    Parameters
+    ----------
+    text : str
+        The narrative; de-identified text may hold placeholders such as ``[NAME]``.
+    language : str, optional
+        ISO 639-1 code, or a tag that begins with one; guessed from the text if None.
+
+    Returns
+    -------
+    ParsedReport
+        Sections and sentences do not overlap and come in reading order; `Sentence.text` is its slice of `text`.
+    """
+    from reports.pipeline import cached_pipeline, run_pipeline, user_sentences
+
+    code = language.lower()[:2] if language else guess_language(text)
+    is_tagged = code in TAGGED_LANGUAGES
+    cleaned = clean(text)
+    doc = run_pipeline(cached_pipeline(tags=is_tagged), cleaned.text)
+    blocks: list[Block] = doc.user_data["t3d_blocks"]
+    sentences: list[Sentence] = []
+    for found in user_sentences(doc):
+        span = cleaned.span(found.start, found.end)
+        words = cleaned.text[found.start : found.end]
+        sentences.append(
+            Sentence(
+                section=found.block.section,
+                index=len(sentences),
+                span=span,
+                text=text[span.start : span.end],
+                regions=found.tags.regions if found.tags else (),
+                laterality=found.tags.laterality if found.tags else None,
+                # an unread language must not pass for a positive finding
+                assertion=found.judgement.assertion if found.judgement else "uncertain",
+                is_normal=found.judgement.is_normal if found.judgement else False,
+                is_prior_comparison=found.judgement.is_prior_comparison if found.judgement else False,
+                image_pointer=find_pointer(words),
+                measurements_mm=find_measurements_mm(words),
+            )
+        )
+    unknown = tuple(block.heading for block in blocks if block.is_unknown)
+    flags = _flags(cleaned, blocks, is_tagged=is_tagged, has_unknown=bool(unknown))
+    return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags)
+
+
+def guess_language(text: str) -> str:
+    """The language whose commonest words the text uses most; English where none is seen."""
+    counts: dict[str, int] = {}
+    words = re.findall(r"[a-zà-ÿ]+", text[:_LANGUAGE_SAMPLE].lower())
+    for code, known in _function_words().items():
+        counts[code] = sum(word in known for word in words)
+    best = max(counts.values())
+    return "en" if counts["en"] == best else max(sorted(counts), key=counts.__getitem__)
+
+
+@cache
+def _function_words() -> dict[str, frozenset[str]]:
+    return {code: frozenset(words) for code, words in read_data("languages")["words"].items()}
+
+
+def _sections(cleaned: Cleaned, blocks: list[Block]) -> tuple[Section, ...]:
+    """Runs of blocks between two section headings, trimmed; a heading without text is no section."""
+    openers = [block for block in blocks if block.opens]
+    ends = [block.start for block in openers[1:]] + [len(cleaned.text)]
+    sections: list[Section] = []
+    for block, end in zip(openers, ends, strict=False):  # no opener at all in an empty text
+        # a section that an organ sub-heading opens keeps it: its words are findings
+        start = block.start if block.context and block.section == "findings" else block.body
+        while start < end and cleaned.text[start] in f" {BREAK}":
+            start += 1
+        while start < end and cleaned.text[end - 1] in f" {BREAK}":
+            end -= 1
+        if start < end:
+            sections.append(Section(block.section, cleaned.span(start, end), block.heading))
+    return tuple(sections)
+
+
+def _flags(cleaned: Cleaned, blocks: list[Block], *, is_tagged: bool, has_unknown: bool) -> tuple[str, ...]:
+    flags: list[Code] = []
+    if not any(block.heading for block in blocks if block.opens):
+        flags.append(ReportFlag.NO_SECTIONS)
+    if has_unknown:
+        flags.append(ParseFlag.UNKNOWN_HEADING)
+    if not is_tagged:
+        flags.append(ParseFlag.UNTAGGED_LANGUAGE)
+    if cleaned.removed:
+        flags.append(ParseFlag.TEXT_LEFT_OUT)
+    return tuple(str(flag.value) for flag in flags)

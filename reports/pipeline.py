@@ -1,0 +1,247 @@
+"""The spaCy pipeline: a blank English model, scispaCy's tokenizer and abbreviations, and this package's components.
+
+Enters: a cleaned text. Leaves: a `Doc` with sections (``doc.spans["t3d_sections"]``), sentences (``doc.sents``), the
+report's own abbreviations, and `BlockSentence` records (``doc.user_data["t3d_sentences"]``). Refuses: to download.
+
+The components are registered as factories, so that any pipeline can add them: ``t3d_abbreviations``,
+``t3d_sections``, ``t3d_sentences``, ``t3d_tags``. They run in this order.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from scispacy.abbreviation import AbbreviationDetector, filter_matches, find_abbreviation
+from scispacy.custom_tokenizer import combined_rule_tokenizer
+from spacy.attrs import IDX, ORTH, SENT_START
+from spacy.language import Language
+from spacy.tokens import Doc, Span
+
+from reports.assertion import Judgement, judge_sentence
+from reports.sections import Block, find_blocks
+from reports.sentences import split_sentences
+from reports.tags import Tags, tag_sentence
+from reports.vocabulary import split_words
+
+MAX_ABBREVIATION_TOKENS = 10
+"""Tokens between parentheses. scispaCy ignores longer ones; looking no further keeps the time linear."""
+_TOO_LONG = re.compile(r"\S{120}")
+_PLAIN_TOKEN = re.compile(r"\w+|[^\w ]| ")
+
+
+@dataclass(frozen=True)
+class BlockSentence:
+    """A sentence of a cleaned text: its block, its half-open range, what it says."""
+
+    block: Block
+    start: int
+    end: int
+    tags: Tags | None = None
+    judgement: Judgement | None = None
+
+
+class BoundedAbbreviationDetector(AbbreviationDetector):
+    """scispaCy's Schwartz-Hearst detector with a bounded search for parentheses.
+
+    The original matches every pair of parentheses, which is quadratic on hostile text.
+
+    References
+    ----------
+    Schwartz and Hearst, Pac Symp Biocomput 2003:451-462.
+    """
+
+    def __call__(self, doc: Doc) -> Doc:
+        """Set ``doc._.abbreviations`` and each one's ``._.long_form``."""
+        doc._.abbreviations = []
+        pairs = _parentheses(doc)
+        if pairs:
+            candidates = filter_matches([(0, start, end) for start, end in pairs], doc)
+            candidates = [(long, short) for long, short in candidates if find_abbreviation(long, short)[1] is not None]
+            if not candidates:
+                return doc
+            for long_form, shorts in self.find_matches_for(candidates, doc):
+                for short in shorts:
+                    short._.long_form = long_form
+                    doc._.abbreviations.append(short)
+        return doc
+
+
+def _parentheses(doc: Doc) -> list[tuple[int, int]]:
+    """Token ranges between an opening parenthesis and the next closing one."""
+    orth = doc.to_array(ORTH)
+    left, right = doc.vocab.strings["("], doc.vocab.strings[")"]
+    pairs: list[tuple[int, int]] = []
+    opened: int | None = None
+    for index in np.flatnonzero((orth == left) | (orth == right)).tolist():
+        if orth[index] == left:
+            opened = index + 1
+        elif opened is not None:
+            if 0 < index - opened <= MAX_ABBREVIATION_TOKENS and opened > 1:
+                pairs.append((opened, index))
+            opened = None
+    return pairs
+
+
+class BoundedTokenizer:
+    """scispaCy's tokenizer, kept from words so long that peeling their punctuation is quadratic.
+
+    A text with such a word, hostile or a base64 blob, is cut at words and punctuation marks instead.
+    """
+
+    def __init__(self, nlp: Language) -> None:
+        self.vocab = nlp.vocab
+        self._tokenizer = combined_rule_tokenizer(nlp)
+
+    def __call__(self, text: str) -> Doc:
+        """Tokens of `text`; joined again they are `text`."""
+        if _TOO_LONG.search(text) is None:
+            doc: Doc = self._tokenizer(text)
+            return doc
+        words: list[str] = []
+        spaces: list[bool] = []
+        for match in _PLAIN_TOKEN.finditer(text):
+            if match.group() == " " and spaces and not spaces[-1]:
+                spaces[-1] = True
+            else:
+                words.append(match.group())
+                spaces.append(False)
+        return Doc(self.vocab, words=words, spaces=spaces)
+
+
+@Language.factory("t3d_abbreviations")
+def make_abbreviations(nlp: Language, name: str) -> BoundedAbbreviationDetector:
+    """Abbreviations that the report itself defines."""
+    return BoundedAbbreviationDetector(nlp, name)
+
+
+@Language.component("t3d_sections")
+def set_sections(doc: Doc) -> Doc:
+    """Sections and sub-headings, as spans labelled with the section's name and as blocks in ``user_data``."""
+    blocks = find_blocks(text_of(doc))
+    doc.user_data["t3d_blocks"] = blocks
+    offsets = doc.to_array(IDX)
+    spans = []
+    for block in blocks:
+        if block.opens:
+            first, last = np.searchsorted(offsets, [block.start, block.end]).tolist()
+            if first < last:
+                spans.append(Span(doc, first, last, label=block.section))
+    doc.spans["t3d_sections"] = spans
+    return doc
+
+
+@Language.component("t3d_sentences")
+def set_sentences(doc: Doc) -> Doc:
+    """Sentences, as spaCy sentence starts and as ranges in ``user_data``."""
+    blocks: list[Block] = doc.user_data["t3d_blocks"]
+    text = text_of(doc)
+    inside = _stops_inside_tokens(doc)
+    sentences: list[BlockSentence] = []
+    for block in blocks:
+        first, low = True, block.body
+        has_inline = bool(block.context) and block.heading != "" and text[block.body : block.body + 1].isalnum()
+        for start, end in split_sentences(text, low, block.end, inside_tokens=inside):
+            # "LIVER: Normal." is one sentence; a sub-heading on a line of its own is none
+            at = _heading_start(text, block) if first and has_inline and not block.opens else start
+            sentences.append(BlockSentence(block, at, end))
+            first = False
+    doc.user_data["t3d_sentences"] = sentences
+    # token by token, spaCy looks through the whole Doc at each assignment
+    is_start = np.where(np.isin(doc.to_array(IDX), [sentence.start for sentence in sentences]), 1, -1)
+    if len(is_start):
+        is_start[0] = 1
+        starts: Any = is_start.astype(np.int64).astype(np.uint64)[:, None]
+        doc.from_array([SENT_START], starts)
+    return doc
+
+
+def _stops_inside_tokens(doc: Doc) -> set[int]:
+    """Offsets of the full stops that belong to a longer token: "e.g.", "3.2"."""
+    text = text_of(doc)
+    stops = [match.start() for match in re.finditer(r"\.", text)]
+    if not stops:
+        return set()
+    offsets = doc.to_array(IDX)
+    owners = offsets[np.searchsorted(offsets, stops, side="right") - 1]
+    return {stop for stop, owner in zip(stops, owners.tolist(), strict=True) if owner < stop}
+
+
+def _heading_start(text: str, block: Block) -> int:
+    """Where a sub-heading's words begin, behind its list number."""
+    at = text.find(block.heading, block.start, block.body)
+    return at if at >= 0 else block.body
+
+
+@Language.component("t3d_tags")
+def set_tags(doc: Doc) -> Doc:
+    """Regions, laterality and assertion of each sentence."""
+    text = text_of(doc)
+    aliases = (
+        {short.text: short._.long_form.text for short in doc._.abbreviations}
+        if doc.has_extension("abbreviations")
+        else {}
+    )
+    tagged: list[BlockSentence] = []
+    for sentence in doc.user_data["t3d_sentences"]:
+        words_text = text[sentence.start : sentence.end]
+        words = split_words(words_text)
+        body = max(sentence.block.body - sentence.start, 0)
+        body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
+        tags = tag_sentence(words_text, words, context=sentence.block.context, body_start=body_start, aliases=aliases)
+        judgement = judge_sentence(words, tags.mentions.findings)
+        tagged.append(BlockSentence(sentence.block, sentence.start, sentence.end, tags, judgement))
+    doc.user_data["t3d_sentences"] = tagged
+    return doc
+
+
+def build_pipeline(*, tags: bool = True) -> Language:
+    """A new pipeline: scispaCy's tokenizer on a blank English model, then the components above.
+
+    Parameters
+    ----------
+    tags : bool
+        False leaves regions and assertions out, for a language whose anatomy is not known here.
+    """
+    import spacy
+
+    nlp = spacy.blank("en")
+    nlp.max_length = 50_000_000  # characters; no statistical model runs here, so memory is not at stake
+    with warnings.catch_warnings():  # spaCy compiles scispaCy's patterns, whose "[[" alarms Python's re
+        warnings.simplefilter("ignore", FutureWarning)
+        nlp.tokenizer = BoundedTokenizer(nlp)
+    names = ("t3d_abbreviations", "t3d_sections", "t3d_sentences", "t3d_tags")
+    for name in names if tags else names[1:3]:
+        nlp.add_pipe(name)
+    return nlp
+
+
+@cache
+def cached_pipeline(*, tags: bool = True) -> Language:
+    """The pipeline, built once per process."""
+    return build_pipeline(tags=tags)
+
+
+def text_of(doc: Doc) -> str:
+    """The text of `doc`, put together once: spaCy joins it from the tokens at every call."""
+    if "t3d_text" not in doc.user_data:
+        doc.user_data["t3d_text"] = doc.text
+    text: str = doc.user_data["t3d_text"]
+    return text
+
+
+def run_pipeline(nlp: Language, text: str) -> Doc:
+    """Run `nlp` on a cleaned text."""
+    doc = nlp.make_doc(text)
+    doc.user_data["t3d_text"] = text  # the tokenizer loses no character
+    return nlp(doc)
+
+
+def user_sentences(doc: Doc) -> list[BlockSentence]:
+    """The sentences that the components left on `doc`."""
+    found: Any = doc.user_data["t3d_sentences"]
+    return list(found)

@@ -1,0 +1,59 @@
+"""Pointers to a picture: "series 3, image 45".
+
+Enters: cleaned text. Leaves: the first pointer. Refuses: to guess which number is which.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reports.records import ImagePointer
+
+_SERIES = r"\b(?:series|ser|se)\.?[ :#-]{0,3}(?:number |no\.? ?|# ?)?(\d{1,5})"
+_IMAGE = r"\b(?:images?|img|im|slices?)\.?[ :#-]{0,3}(?:numbers? |no\.? ?|# ?)?(\d{1,5})"
+_GAP = r"[ ,;:/()-]{0,4}(?:and |on |of |at |in |axial |coronal |sagittal ){0,2}"
+_SERIES_IMAGE = re.compile(rf"{_SERIES}{_GAP}{_IMAGE}", re.IGNORECASE)
+_IMAGE_SERIES = re.compile(rf"{_IMAGE}(?:-\d{{1,5}})?{_GAP}{_SERIES}", re.IGNORECASE)
+_SERIES_SLASH = re.compile(r"\b(?:series|ser|se)\.? ?[:#]? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
+_IMAGE_SLASH = re.compile(r"\b(?:images?|img|im|slices?)\.?[ :-]{0,2}(#)? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
+_SHORT = re.compile(r"\(\s?s ?(\d{1,5})[ ,;:/]{0,3}i ?(\d{1,5})\s?\)", re.IGNORECASE)
+_IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
+_IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
+_SERIES_ONLY = re.compile(rf"{_SERIES}\b(?! (?:year|month|week|day|of))", re.IGNORECASE)
+
+SERIES_NUMBERS_AT_MOST = 20
+"""In "image 3/45" the 3 may be a series or, rarely, the 45 a total. Scanners number series from 1 up, or in hundreds
+(Philips: 201, 301); between this and 100 the first number is read as an image of a total."""
+
+
+def find_pointer(text: str) -> ImagePointer | None:
+    """The first pointer in a sentence, or None.
+
+    ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68.
+    """
+    lowered = text.lower()
+    if not any(cue in lowered for cue in ("im", "se", "slice", "(s")):
+        return None
+    for pattern, series_group, image_group in (
+        (_SERIES_IMAGE, 1, 2),
+        (_IMAGE_SERIES, 2, 1),
+        (_SERIES_SLASH, 1, 2),
+        (_SHORT, 1, 2),
+    ):
+        match = pattern.search(text)
+        if match:
+            return ImagePointer(int(match.group(series_group)), int(match.group(image_group)))
+    match = _IMAGE_SLASH.search(text)
+    if match:
+        return _of_slash(match)
+    match = _IMAGE_OF.search(text) or _IMAGE_ONLY.search(text)
+    if match:
+        return ImagePointer(None, int(match.group(1)))
+    match = _SERIES_ONLY.search(text)
+    return ImagePointer(int(match.group(1)), None) if match else None
+
+
+def _of_slash(match: re.Match[str]) -> ImagePointer:
+    first, second = int(match.group(2)), int(match.group(3))
+    is_total = match.group(1) is not None or (SERIES_NUMBERS_AT_MOST < first < 100 and first <= second)
+    return ImagePointer(None, first) if is_total else ImagePointer(first, second)

@@ -1,0 +1,260 @@
+"""Regions and laterality of a sentence.
+
+Enters: the words of a sentence and the sub-heading it stands under. Leaves: `Tags`. Refuses: to guess; a sentence that
+names no anatomy under no organ heading has no region.
+
+Laterality is the patient's. A side belongs to the structure it precedes ("left kidney and ureter"), else to the one
+it follows ("stone in the kidney on the left"). A paired organ in the plural and without a side means both. The names
+of heart chambers and coronary arteries ("left ventricle") are names, not sides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from reports.mentions import Mention, Mentions, find_mentions
+from reports.records import Laterality
+from reports.regions import RegionTree, region_tree
+from reports.vocabulary import Word, vocabulary
+
+_CONNECTORS = frozenset({"and", "or", ",", "/", "&", "the"})
+_SEPARATORS = frozenset({";", ".", ",", "but", "with", "while", "whereas"})
+_GENERAL = frozenset({"bones", "muscles", "vessels"})
+_PREFIX_REACH = 5
+_SUFFIX_REACH = 20
+_COMPARATIVES = frozenset(
+    {"greater", "more", "larger", "less", "worse", "smaller", ">", "<", "than", "as", "well", "versus"}
+)
+
+_Side = tuple[int, int, str]
+
+
+@dataclass(frozen=True)
+class Tags:
+    """What a sentence is about.
+
+    Parameters
+    ----------
+    regions : tuple of str
+        Codes of `reports.regions`, sorted.
+    laterality : str or None
+        left, right, bilateral.
+    mentions : Mentions
+        Where the words stand; findings are what the assertion judges.
+    """
+
+    regions: tuple[str, ...]
+    laterality: Laterality | None
+    mentions: Mentions
+
+
+def tag_sentence(
+    text: str,
+    words: Sequence[Word],
+    *,
+    context: Sequence[Mention] = (),
+    body_start: int = 0,
+    aliases: Mapping[str, str] | None = None,
+) -> Tags:
+    """Regions and laterality of one sentence.
+
+    Parameters
+    ----------
+    text : str
+        The sentence, cleaned; `words` are its words.
+    context : sequence of Mention
+        What the organ sub-heading above names; inherited where the sentence names no anatomy of its own.
+    body_start : int
+        Index of the first word after a sub-heading that is part of the sentence's text.
+    aliases : mapping, optional
+        The report's own abbreviations.
+    """
+    mentions = find_mentions(text, words, aliases)
+    own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
+    free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words)
+    sides = _settle_sides(own, free, words)
+    strong = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind != "weak"]
+    weak = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind == "weak"]
+    spoken = {side for _, _, side in free} | {m.side for m in own if m.side}
+    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context if m.kind != "weak"]
+    regions = _codes(strong)
+    if regions and context:
+        regions = _sharpen(regions, _codes([(m, s) for m, s in inherited if m.kind != "pair" or spoken]))
+    elif context:
+        regions = _codes(inherited)
+    if not regions:
+        regions = _codes(weak)
+    return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
+    """ "bone" in "facial bone" is no bone of its own."""
+    ends = {mention.end for mention in anatomy}
+    return [mention for mention in anatomy if not (mention.stem in _GENERAL and mention.start in ends)]
+
+
+def heading_mentions(text: str, words: Sequence[Word]) -> tuple[Mention, ...]:
+    """The anatomy a sub-heading names, its sides settled."""
+    mentions = find_mentions(text, words)
+    sides = _settle_sides(mentions.anatomy, list(mentions.sides), words)
+    return tuple(
+        replace(m, side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else ""))
+        for m, s in zip(mentions.anatomy, sides, strict=True)
+    )
+
+
+def _merge_compared(sides: list[_Side], words: Sequence[Word]) -> list[_Side]:
+    """ "right greater than left" is both sides."""
+    merged: list[_Side] = []
+    for start, end, side in sides:
+        if merged and merged[-1][1] < start and all(w.lower in _COMPARATIVES for w in words[merged[-1][1] : start]):
+            merged[-1] = (merged[-1][0], end, "bilateral")
+        else:
+            merged.append((start, end, side))
+    return merged
+
+
+def _settle_sides(anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word]) -> list[set[str]]:
+    """The sides of each mention; empty where none is said."""
+    tree = region_tree()
+    settled: list[set[str]] = []
+    used: set[_Side] = set()
+    for index, mention in enumerate(anatomy):
+        if mention.side or not _has_sides(mention.stem, tree):
+            settled.append({mention.side} if mention.side else set())
+            continue
+        previous = anatomy[index - 1] if index else None
+        before = _side_before(mention, previous, sides, words)
+        if before:
+            used.add(before)
+            settled.append({before[2]})
+        elif (
+            previous
+            and _is_coordinated(previous, mention, words)
+            and settled[-1]
+            and (mention.kind != "pair" or previous.is_elliptic)
+        ):
+            settled.append(set(settled[-1]))
+        else:
+            settled.append(set())
+    for index, mention in enumerate(anatomy):
+        if mention.side or not _has_sides(mention.stem, tree):
+            continue
+        after = _sides_after(index, anatomy, [side for side in sides if side not in used], words)
+        if settled[index]:  # "left kidney is normal and right has a cyst": a side with no noun of its own
+            settled[index] |= {side[2] for side in after if not _has_noun(side, anatomy)}
+        else:
+            settled[index] = {side[2] for side in after} or _side_announced(mention, sides, words)
+    return settled
+
+
+def _has_noun(side: _Side, anatomy: Sequence[Mention]) -> bool:
+    return any(0 <= mention.start - side[1] <= _PREFIX_REACH for mention in anatomy)
+
+
+def _has_sides(stem: str, tree: RegionTree) -> bool:
+    is_sided = stem.endswith(("_left", "_right"))
+    return not is_sided and any(tree.sided(stem, side) is not None for side in ("left", "right"))
+
+
+def _side_before(
+    mention: Mention, previous: Mention | None, sides: Sequence[_Side], words: Sequence[Word]
+) -> _Side | None:
+    """The side word that stands straight before: ``left renal``, ``right anterior mid pole``."""
+    for side in reversed(sides):
+        if side[1] > mention.start:
+            continue
+        between = words[side[1] : mention.start]
+        has_noun_between = previous is not None and side[1] <= previous.start < mention.start
+        if len(between) > _PREFIX_REACH or has_noun_between or any(w.lower in _SEPARATORS for w in between):
+            return None
+        return side
+    return None
+
+
+def _is_coordinated(previous: Mention, mention: Mention, words: Sequence[Word]) -> bool:
+    return previous.end <= mention.start and all(w.lower in _CONNECTORS for w in words[previous.end : mention.start])
+
+
+def _sides_after(index: int, anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word]) -> list[_Side]:
+    """Side words behind a mention that belong to no later one: ``effusion on the left``, ``kidneys bilaterally``."""
+    tree = region_tree()
+    end = last = anatomy[index].end
+    limit = len(words)
+    for mention in anatomy[index + 1 :]:
+        if mention.start < end or not _has_sides(mention.stem, tree):
+            continue
+        if not all(word.lower in _CONNECTORS for word in words[last : mention.start]):
+            limit = mention.start
+            break
+        last = mention.end  # the side reaches over coordinated nouns: "kidneys and ureters bilaterally"
+    found: list[_Side] = []
+    for side in sides:
+        if end <= side[0] < limit:
+            if side[0] - end > _SUFFIX_REACH or any(word.lower == ";" for word in words[end : side[0]]):
+                break
+            found.append(side)
+    return found
+
+
+def _side_announced(mention: Mention, sides: Sequence[_Side], words: Sequence[Word]) -> set[str]:
+    """ "On the left, there is an effusion": a side set in front of the statement."""
+    before = [side for side in sides if side[1] <= mention.start]
+    if before:
+        start, end, side = before[-1]
+        opens = start == 0 or words[start - 1].lower in {"on", "the"}
+        if opens and end < len(words) and words[end].lower in {",", ":", "there", "side"}:
+            return {side}
+    return set()
+
+
+def _codes(mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
+    """Region codes; one that contains another of them is left out, unless it is a named pair or listed."""
+    tree = region_tree()
+    found: set[str] = set()
+    kept: set[str] = set()
+    for mention, sides in mentions:
+        codes = _mention_codes(mention, sides, tree)
+        found |= codes
+        if mention.kind == "pair" or mention.is_listed:
+            kept |= codes
+    containing = {ancestor for code in found for ancestor in tree.ancestors(code)}
+    return {code for code in found if code not in containing or code in kept}
+
+
+def _mention_codes(mention: Mention, sides: set[str], tree: RegionTree) -> set[str]:
+    both = ("left", "right")
+    wanted = both if "bilateral" in sides or (mention.kind == "pair" and not sides) else tuple(sorted(sides))
+    codes = {code for side in wanted if (code := tree.sided(mention.stem, side)) is not None}
+    if mention.numbers and codes:
+        codes = {f"rib_{side}_{number}" for side in wanted for number in mention.numbers}
+    if codes and _has_sides(mention.stem, tree):
+        return codes
+    return {mention.stem if mention.stem in tree else vocabulary().unsided[mention.stem]}
+
+
+def _sharpen(regions: set[str], headed: set[str]) -> set[str]:
+    """Under "RIGHT KIDNEY:", hydronephrosis is in the right kidney; under "C5-C6:", the canal is the canal there."""
+    tree = region_tree()
+    levels = {code for code in headed if tree.is_within(code, "vertebrae")}
+    if levels and all(tree.is_within(code, "spine") for code in regions):
+        return regions | levels if "spinal_cord" in regions else levels
+    return {
+        sharper
+        for code in regions
+        for sharper in ({h for h in headed if h != code and tree.is_within(h, code)} or {code})
+    }
+
+
+def _laterality(spoken: set[str], mentions: Sequence[tuple[Mention, set[str]]], regions: set[str]) -> Laterality | None:
+    sides = set(spoken)
+    for mention, settled in mentions:
+        sides |= settled or ({"bilateral"} if mention.kind == "pair" else set())
+    if not sides:
+        sides = {
+            side for side in ("left", "right") for code in regions if f"_{side}" in code and "appendage" not in code
+        }
+    if "bilateral" in sides or {"left", "right"} <= sides:
+        return "bilateral"
+    return "left" if "left" in sides else "right" if "right" in sides else None

@@ -1,0 +1,227 @@
+"""The data files of `lexicon/`, compiled: word tries that find terms in linear time.
+
+Enters: TOML. Leaves: `Vocabulary` (what each term means) and `Trie` (where terms stand in a list of words).
+Refuses: a region code that the tree does not know.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+from reports.regions import region_tree
+
+T = TypeVar("T")
+TermKind = Literal["anatomy", "pair", "finding", "weak", "generic", "node", "side", "ignore", "ambiguous"]
+
+_WORD = re.compile(r"[A-Za-z0-9\u00c0-\u024f]+|[^\sA-Za-z0-9\u00c0-\u024f]")
+_SILENT = frozenset("-'\"*")
+
+
+@cache
+def read_data(name: str) -> Mapping[str, Any]:
+    """The data file ``lexicon/<name>.toml``."""
+    return tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
+
+
+class Word(NamedTuple):
+    """A word or punctuation mark of a text; hyphens and quotes are no words, so that they cannot hide a term."""
+
+    lower: str
+    raw: str
+    start: int
+    end: int
+
+
+def split_words(text: str) -> list[Word]:
+    """Words of `text`, in order. scispaCy keeps hyphenated compounds whole; terms need their parts."""
+    return [
+        Word(raw.lower(), raw, match.start(), match.end())
+        for match in _WORD.finditer(text)
+        if (raw := match.group()) not in _SILENT
+    ]
+
+
+class Hit(NamedTuple, Generic[T]):
+    """A term found: the half-open range of words, and what it means."""
+
+    start: int
+    end: int
+    value: T
+
+
+@dataclass
+class Trie(Generic[T]):
+    """Terms as word sequences; at each place the longest one is found, and found terms never overlap."""
+
+    _root: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, term: str, value: T, *, overwrite: bool = False) -> None:
+        """Add a term; one in capitals (`GB`) matches only in capitals. The first meaning of a term stays."""
+        node = self._root
+        words = split_words(term)
+        for word in words:
+            node = node.setdefault(word.lower, {})
+        raw = tuple(word.raw for word in words if word.raw.isupper()) if term.isupper() else ()
+        key = " capitals" if raw else " any"  # a word never begins with a space
+        if overwrite or key not in node:
+            node[key] = value
+
+    def find(self, words: Sequence[Word]) -> Iterator[Hit[T]]:
+        """Leftmost longest matches; the time is linear, since terms have a greatest length."""
+        root, at, n = self._root, 0, len(words)
+        while at < n:
+            node, end = root.get(words[at].lower), at + 1
+            best: Hit[T] | None = None
+            while node is not None:
+                if " any" in node:
+                    best = Hit(at, end, node[" any"])
+                if " capitals" in node and all(word.raw.isupper() for word in words[at:end] if word.raw.isalpha()):
+                    best = Hit(at, end, node[" capitals"])
+                if end == n:
+                    break
+                node, end = node.get(words[end].lower), end + 1
+            if best:
+                yield best
+                at = best.end
+            else:
+                at += 1
+
+
+@dataclass(frozen=True)
+class Term:
+    """What a term means.
+
+    Parameters
+    ----------
+    kind : TermKind
+        anatomy, pair (a paired organ in the plural), finding (implies its anatomy), weak (implies it only where nothing
+        else is named), generic (a finding anywhere), node (lymph nodes), side, ignore, ambiguous.
+    concept : str
+        Preferred name.
+    stem : str
+        Region code, or stem that becomes one with a side; "" where the term names no anatomy.
+    side : str
+        left, right, bilateral, or "".
+    """
+
+    kind: TermKind
+    concept: str
+    stem: str = ""
+    side: str = ""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """One meaning of an ambiguous abbreviation, taken where a cue stands in the same sentence."""
+
+    concept: str
+    stem: str
+    is_node: bool
+    cues: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Every term of the anatomy and findings files.
+
+    Parameters
+    ----------
+    terms : Trie of Term
+    unsided : mapping
+        Stem without code of its own -> region that stands for it when no side is known.
+    stations : mapping
+        Words of a lymph node station -> stem.
+    ambiguous : mapping
+        Abbreviation in lower case -> its meanings, in order.
+    n_concepts : int
+        Concepts with a region.
+    """
+
+    terms: Trie[Term]
+    unsided: Mapping[str, str]
+    stations: Mapping[str, str]
+    ambiguous: Mapping[str, tuple[Meaning, ...]]
+    n_concepts: int
+
+
+def _plural(name: str) -> str:
+    if name.isupper() or name.endswith(("s", "ed", "ic", "al", "ar", "ing")):
+        return name
+    if name.endswith("y") and name[-2:-1] not in "aeiou":
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("x", "ch", "sh")) else f"{name}s"
+
+
+def _literal_side(name: str, stem: str) -> str:
+    """The side a term's own words give: ``right upper lobe``; the heart's and its vessels' are names, not sides."""
+    if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins", "colon"} or "flexure" in name:
+        return ""
+    sides = {"left", "right"} & set(name.lower().split())
+    return (
+        sides.pop() if len(sides) == 1 else {"RUQ": "right", "RLQ": "right", "LUQ": "left", "LLQ": "left"}.get(name, "")
+    )
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The built-in vocabulary, compiled once per process.
+
+    Raises
+    ------
+    ValueError
+        A data file uses a region code that ``regions.toml`` does not define.
+    """
+    anatomy, findings = read_data("anatomy"), read_data("findings")
+    unsided: Mapping[str, str] = anatomy["unsided"]
+    tree = region_tree()
+    terms: Trie[Term] = Trie()
+    n_concepts = 0
+    # "right hilar" is anatomy before it is a station, so stations are looked up beside the terms, not among them
+    stations = {name: code for code, names in anatomy["nodes"]["stations"].items() for name in names}
+    for side, names in anatomy["sides"].items():
+        for name in names:
+            terms.add(name, Term("side", side, side=side))
+    for term in findings["ambiguous"]:
+        terms.add(term["term"], Term("ambiguous", term["term"].lower()))
+    for name in anatomy["nodes"]["heads"]:
+        terms.add(name, Term("node", name))
+    kinds: tuple[TermKind, ...] = ("pair", "anatomy", "finding", "weak")
+    for kind in kinds:
+        for stem, concepts in {**anatomy.get(kind, {}), **findings.get(kind, {})}.items():
+            if stem not in tree and stem not in unsided:
+                raise ValueError(f"the lexicon names the unknown region {stem!r}")
+            n_concepts += len(concepts)
+            for concept, synonyms in concepts.items():
+                for name in (concept, *synonyms):
+                    meaning = Term(kind, concept, stem, _literal_side(name, stem))
+                    terms.add(name, meaning)
+                    if kind != "pair":
+                        terms.add(_plural(name), meaning)
+    for concept, synonyms in findings["generic"].items():
+        for name in (concept, *synonyms):
+            terms.add(name, Term("generic", concept))
+            terms.add(_plural(name), Term("generic", concept))
+    for concept, names in findings["ignore"].items():
+        for name in names:
+            terms.add(name, Term("ignore", concept))
+    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts)
+
+
+def _meanings(entries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Meaning, ...]]:
+    meanings: dict[str, tuple[Meaning, ...]] = {}
+    for entry in entries:
+        meaning = Meaning(
+            entry["meaning"],
+            entry.get("region", ""),
+            bool(entry.get("node")),
+            frozenset(c.lower() for c in entry.get("cues", ())),
+        )
+        key = entry["term"].lower()
+        meanings[key] = (*meanings.get(key, ()), meaning)
+    return meanings

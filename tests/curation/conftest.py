@@ -1,0 +1,34 @@
+"""The small export and the data set made of it, once per session."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from hospital import CONFIG, KEY, curate, write_export
+
+
+@pytest.fixture(scope="session")
+def small_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six studies: four link, one has no report, one's report names another patient."""
+    root = write_export(tmp_path_factory.mktemp("small"))
+    (root / "config.toml").write_text(CONFIG)
+    (root / "key").write_text(KEY)
+    return root
+
+
+@pytest.fixture(scope="session")
+def made_dataset(small_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small export, curated once; tests that change it must copy it."""
+    dataset = tmp_path_factory.mktemp("made") / "set"
+    assert curate(small_export, dataset) == 0
+    return dataset
+
+
+@pytest.fixture
+def own_dataset(made_dataset: Path, tmp_path: Path) -> Path:
+    """A copy of the curated small export, private folder included."""
+    shutil.copytree(made_dataset, tmp_path / "set")
+    shutil.copytree(made_dataset.with_name("set.private"), tmp_path / "set.private")
+    return tmp_path / "set"

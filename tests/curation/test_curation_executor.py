@@ -1,0 +1,79 @@
+"""The executor: the same outcomes wherever stages run, failures without words, a dead worker costs its task."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from curation.executor import DaskExecutor, Failure, SerialExecutor, open_executor
+from t3dkit.errors import ConfigError
+
+SECRET = "Quillfeather"
+
+
+def double(number: int) -> int:
+    if number == 3:
+        raise ValueError(SECRET)
+    return 2 * number
+
+
+def double_or_die(number: int) -> int:
+    if number == 5:
+        os._exit(1)
+    return double(number)
+
+
+def threads(_nothing: int) -> str | None:
+    return os.environ.get("OMP_NUM_THREADS")
+
+
+def test_serial_runs_all_and_says_no_more_than_type_and_place():
+    outcomes = dict(SerialExecutor().run(double, [(str(n), n) for n in range(5)]))
+    assert {key: value for key, value in outcomes.items() if key != "3"} == {"0": 0, "1": 2, "2": 4, "4": 8}
+    failure = outcomes["3"]
+    assert isinstance(failure, Failure)
+    assert str(failure).startswith("ValueError at test_curation_executor.py:")
+    assert SECRET not in str(failure)
+
+
+def test_processes_give_the_same_and_survive_a_dead_worker(capfd):
+    drawn: list[int] = []
+
+    def tasks():
+        for number in range(40):
+            drawn.append(number)
+            yield str(number), number
+
+    with open_executor(workers=2, scheduler=None, memory_gb=1, window_per_worker=2) as executor:
+        assert isinstance(executor, DaskExecutor)
+        outcomes = {}
+        for key, value in executor.run(double_or_die, tasks()):
+            outcomes[key] = value
+            assert len(drawn) - len(outcomes) <= executor.window, "only a window of tasks is outstanding"
+        assert dict(executor.run(threads, [("t", 0)])) == {"t": "1"}
+    assert {key: value for key, value in outcomes.items() if key not in ("3", "5")} == {
+        str(number): 2 * number for number in range(40) if number not in (3, 5)
+    }
+    assert outcomes["3"].kind == "ValueError"
+    assert outcomes["5"].kind == "KilledWorker"
+    assert SECRET not in "".join(capfd.readouterr())
+
+
+def test_nobody_at_the_address():
+    with (
+        pytest.raises(ConfigError, match="no Dask scheduler answers"),
+        open_executor(workers=1, scheduler="tcp://127.0.0.1:9", memory_gb=1, window_per_worker=2),
+    ):
+        pass
+
+
+def test_dask_is_imported_in_one_module_only():
+    package = Path(__file__).resolve().parents[2]
+    named = re.compile(r"^\s*(import|from) (dask|distributed)\b", re.MULTILINE)
+    rooms = ("volumes", "reports", "curation", "train", "t3dkit")
+    paths = [path for room in rooms for path in (package / room).rglob("*.py")]
+    importers = {p.relative_to(package).as_posix() for p in paths if named.search(p.read_text(encoding="utf-8"))}
+    assert importers == {"curation/executor.py"}

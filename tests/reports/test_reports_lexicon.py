@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import reports
+from reports.regions import region_tree
+from reports.vocabulary import Trie, read_data, split_words, vocabulary
+
+FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions")
+
+
+def test_at_least_400_concepts_with_a_region() -> None:
+    assert vocabulary().n_concepts >= 400
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_names_its_source_and_licence(name: str) -> None:
+    data = read_data(name)
+    assert data["source"]
+    assert data["license"] == "Apache-2.0"
+
+
+def test_stems_without_code_have_a_stand_in_and_sides() -> None:
+    tree = region_tree()
+    for stem, region in vocabulary().unsided.items():
+        assert region in tree
+        assert tree.sided(stem, "left") or tree.sided(stem, "right"), stem
+
+
+def test_a_heading_means_one_section() -> None:
+    names = [alias for aliases in read_data("headings")["section"].values() for alias in aliases]
+    twice = {name for name in names if names.count(name) > 1}
+    assert twice <= {"dictated by", "signed by", "transcribed by"}
+
+
+def test_every_lung_lobe_and_every_organ_with_a_mask_can_be_named() -> None:
+    tree = region_tree()
+    named = {stem for kind in ("anatomy", "pair") for stem in read_data("anatomy")[kind]}
+    numbered = ("vertebrae_", "rib_", "liver_segment_")
+    for code in tree.codes:
+        if tree.masks[code] and not code.startswith(numbered):
+            stem = code.removesuffix("_left").removesuffix("_right")
+            assert {code, stem, f"{stem}s"} & named, code
+
+
+def test_the_longest_term_wins_and_capitals_are_kept() -> None:
+    trie: Trie[str] = Trie()
+    for term in ("lobe", "right upper lobe", "GB"):
+        trie.add(term, term)
+    words = split_words("right-upper lobe, right lobe, GB gb")
+    assert [(hit.start, hit.end, hit.value) for hit in trie.find(words)] == [
+        (0, 3, "right upper lobe"),
+        (5, 6, "lobe"),
+        (7, 8, "GB"),
+    ]
+
+
+def test_the_package_imports_without_spacy() -> None:
+    source = Path(reports.__file__).read_text()
+    assert "import" not in source
