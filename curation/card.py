@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from curation.contract import in_order_of_work
 from curation.verify import known_reasons
 
 Row = dict[str, Any]
@@ -22,8 +23,8 @@ def data_card(manifest: Mapping[str, Any], rows: Mapping[str, Sequence[Row]]) ->
         f"# {manifest['name']}\n",
         _summary(manifest, rows),
         "## Where everything went\n",
-        _flow(manifest["counts"]),
-        _reasons(manifest["counts"]),
+        _flow(in_order_of_work(manifest["counts"])),
+        _reasons(in_order_of_work(manifest["counts"])),
         "## Splits\n",
         _splits(manifest["splits"]),
         "## Volumes\n",

@@ -21,7 +21,7 @@ from typing import Any
 from curation import accounts, assemble, intake
 from curation.card import data_card
 from curation.config import Config
-from curation.contract import Dataset, private_folder
+from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
 from curation.executor import Executor, Failure, open_executor
 from curation.identity import Identity, resolve_identity, study_facts
@@ -36,6 +36,7 @@ from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
 from curation.verify import require_sound
 from reports.reasons import ReportFlag
+from reports.vocabulary import lexicon_version
 from t3dkit.atomic import sweep_temporaries
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
@@ -290,7 +291,11 @@ class _Run:
             name=self.config.name,
             config=recorded,
             digest=self.config.digest(),
-            versions={"t3dkit": VERSION, **{name: version(name) for name in RECORDED_PACKAGES}},
+            versions={
+                "t3dkit": VERSION,
+                "lexicon": lexicon_version(),
+                **{name: version(name) for name in RECORDED_PACKAGES},
+            },
             tables=tables,
         )
         card = data_card(manifest, tables.rows)
@@ -309,7 +314,7 @@ class _Run:
             self.ledger.put_crosswalk(rows)
 
     def _summary(self, n_done: int, n_changed: int, checked: Mapping[str, Any]) -> dict[str, Any]:
-        counts = self.tables.counts()
+        counts = in_order_of_work(self.tables.counts())
         n_pairs = len(self.tables.rows["pairs"])
         if not n_pairs:
             self.progress.say(f"no pair was made: {self.options.dataset}/README.md says where everything went, and why")

@@ -21,6 +21,7 @@ from curation.ledger import Ledger
 from curation.masks import MaskStamps
 from curation.pseudonyms import Pseudonyms
 from reports.records import MergedReport
+from reports.vocabulary import lexicon_version
 from t3dkit.version import VERSION
 from volumes.convert import STAGE_VERSION as CONVERT_VERSION
 from volumes.reasons import DropReason as FileReason
@@ -141,6 +142,7 @@ class SpecMaker:
             "spec": spec.digest_part(),
             "stage": [STAGE_VERSION, CONVERT_VERSION],
             "program": VERSION,
+            "lexicon": lexicon_version(),
             "key": self.pseudonyms.fingerprint(),
             "masks": self.masks.of([*series, spec.study_uid, *spec.accessions]),
         }

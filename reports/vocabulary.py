@@ -6,6 +6,7 @@ Refuses: a region code that the tree does not know.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,16 @@ _SILENT = frozenset("-'\"*")
 def read_data(name: str) -> Mapping[str, Any]:
     """The data file ``lexicon/<name>.toml``."""
     return tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def lexicon_version() -> str:
+    """A digest of all data files of ``lexicon/``: another one means that sentences may be tagged differently."""
+    folder = files("reports").joinpath("lexicon")
+    total = hashlib.sha256()
+    for entry in sorted((entry for entry in folder.iterdir() if entry.name.endswith(".toml")), key=lambda e: e.name):
+        total.update(entry.name.encode() + b"\0" + hashlib.sha256(entry.read_bytes()).digest())
+    return total.hexdigest()[:16]
 
 
 class Word(NamedTuple):

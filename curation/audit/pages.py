@@ -17,7 +17,7 @@ from curation.audit.casebook import Case, Casebook
 from curation.audit.slices import PLANES, WINDOWS
 from curation.audit.verdicts import Decision
 from curation.codes import meaning
-from curation.contract import SPLITS, VERDICTS, affine_of
+from curation.contract import SPLITS, VERDICTS, affine_of, in_order_of_work
 
 PAGE_SIZE = 100
 
@@ -101,7 +101,7 @@ def drops_page(book: Casebook) -> str:
         .render(
             name=book.dataset.manifest.get("name", "data set"),
             counts=rows,
-            flow=book.dataset.manifest.get("counts", {}),
+            flow=in_order_of_work(book.dataset.manifest.get("counts", {})),
             n_dropped=len(book.dropped),
         )
     )
