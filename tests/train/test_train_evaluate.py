@@ -12,7 +12,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from train_data import TINY
 
 from t3dkit.tables import read_rows
 from train.__main__ import main

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from safetensors.torch import load_file
+from train_data import TINY
 
 from curation.contract import Dataset
 from t3dkit.errors import ConfigError, DataError
