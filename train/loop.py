@@ -14,6 +14,7 @@ import contextlib
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ from train.run import Run, create_run, open_run, require_same_grid
 
 MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
+TERMS = ("total", "tcl", "tir", "align")
+SHOWN_STEPS = 20
+"""Steps that the loss and speed behind the bar are taken over."""
 
 
 def pretrain(
@@ -206,15 +210,17 @@ class Trainer:
         with stop_on_signals() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
             task.advance(first)
             batches = prefetched(self.batcher, self._keys(first))
+            recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
             for step in range(first, loop.steps):
                 before = time.monotonic()
                 parts = [next(batches).to(self.device) for _ in range(loop.accumulate)]
                 waited += time.monotonic() - before
                 row = self._step(step, parts)
                 speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
-                task.advance(note=_note(row, speed))
+                wait_share = waited / (time.monotonic() - started)
+                recent.append((time.monotonic(), row))
+                task.advance(note=_note(recent, wait_share))
                 if logs:
-                    wait_share = waited / (time.monotonic() - started)
                     logs.write(step, row, {"crops_per_s": speed, "wait_share": wait_share})
                 done, stopping = step + 1, any_process(bool(stop.received), self.device)
                 if logs and (done % loop.sample_every == 0 or done == loop.steps):
@@ -300,7 +306,7 @@ def summary(run: Run, n_steps: int, seconds: float, waited: float) -> dict[str, 
     n = max(1, len(rows) // 10)
     ends = {
         name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
-        for name in ("total", "tcl", "tir", "align")
+        for name in TERMS
         if rows and name in rows[0]
     }
     slots = n_steps * loop.batch * loop.accumulate * world_size()
@@ -330,6 +336,11 @@ def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _note(row: dict[str, float], speed: float) -> str:
-    terms = " ".join(f"{name} {row[name]:.3f}" for name in ("tcl", "tir", "align") if name in row)
-    return f"loss {row['total']:.3f} ({terms}) {speed:.1f} slots/s"
+def _note(recent: Sequence[tuple[float, dict[str, float]]], wait_share: float) -> str:
+    """What stands behind the bar: the last steps' mean loss and speed, and the share of time spent on waiting."""
+    rows = [row for _, row in recent]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in TERMS if name in rows[0]}
+    terms = " ".join(f"{name} {means[name]:.3f}" for name in TERMS[1:] if name in means)
+    seconds = recent[-1][0] - recent[0][0]
+    speed = f"{(len(rows) - 1) / seconds:.2f} steps/s · " if seconds else ""
+    return f"loss {means['total']:.3f} · {speed}waiting {wait_share:.1%} · {terms}"
