@@ -63,15 +63,26 @@ class Progress:
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
             from rich.progress import Progress as Bars
+            from rich.table import Column
+            from rich.text import Text
 
+            class Words(TextColumn):
+                """The text behind the bar: on a narrow terminal it is what gets cut, not the time that is left."""
+
+                def render(self, task: Any) -> Text:
+                    text = super().render(task)
+                    text.no_wrap, text.overflow = True, "ellipsis"
+                    return text
+
+            console = Console(file=self.stream, stderr=True)
             self._live = Bars(
                 TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=30),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[words]}"),
-                console=Console(file=self.stream, stderr=True),
+                BarColumn(bar_width=max(8, min(30, console.width // 6))),
+                MofNCompleteColumn(table_column=Column(no_wrap=True)),
+                TimeElapsedColumn(table_column=Column(no_wrap=True)),
+                TimeRemainingColumn(table_column=Column(no_wrap=True)),
+                Words("{task.fields[words]}", markup=False, table_column=Column()),
+                console=console,
             )
 
     def __enter__(self) -> Self:

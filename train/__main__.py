@@ -104,7 +104,8 @@ PROGRAM = Program(
             "  python -m train pretrain DATASET --out RUN --resume\n"
             "  torchrun --nproc-per-node 8 -m train pretrain DATASET --out RUN --config gpu\n\n"
             "RUN/history.jsonl and RUN/tensorboard hold the losses, RUN/samples pictures of crops with their\n"
-            "sentences. SIGTERM saves and stops; --resume goes on.",
+            "sentences. Ctrl-C or SIGTERM saves and stops; --resume goes on, and does nothing where the run is\n"
+            "finished.",
         ),
         Command(
             "evaluate",

@@ -16,6 +16,7 @@ import torch
 
 from curation.contract import Dataset
 from t3dkit.atomic import write_json
+from t3dkit.command import finite
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.bench import Bench
@@ -72,7 +73,7 @@ def evaluate(
         | {key: _listed(value) for key, value in vars(bench.config).items()},
         "results": results,
     }
-    write_json(run.root / "metrics.json", _finite(metrics))
+    write_json(run.root / "metrics.json", finite(metrics))
     write_report(run.root / "report.html", bench, metrics)
     return {"run": run.root.name, "seconds": round(time.monotonic() - started, 1), **headlines(results)}
 
@@ -116,12 +117,3 @@ def _config(config: EvaluateConfig, words: Sequence[str]) -> EvaluateConfig:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: an undefined number becomes null."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and value != value else value

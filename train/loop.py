@@ -14,6 +14,7 @@ import contextlib
 import math
 import signal
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,9 @@ from train.run import Run, create_run, open_run, require_same_grid
 
 MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
+TERMS = ("total", "tcl", "tir", "align")
+SHOWN_STEPS = 20
+"""Steps that the loss and speed behind the bar are taken over."""
 
 
 def pretrain(
@@ -73,6 +77,12 @@ def pretrain(
     config = started.config if started else cast(Config, config)
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
+    if started and newest_name(started.checkpoints):
+        require_same_grid(started, dataset)
+        step = read_checkpoint(started.checkpoints)[0].step
+        if step >= config.loop.steps:
+            progress.say(f"{out.name} is finished: {step:,} of {config.loop.steps:,} steps are done, nothing to do")
+            return summary(started, 0, 0.0, 0.0)
     with process_group() as device:
         catalogue = read_catalogue(dataset, ("train",), config.crop)
         torch.manual_seed(config.loop.seed)
@@ -103,7 +113,6 @@ def _prepare(
 ) -> tuple[Run, T3D]:
     """The run's folder and a model with its first weights; a resumed run's weights come later, from a checkpoint."""
     if started and newest_name(started.checkpoints):
-        require_same_grid(started, dataset)
         return started, T3D(config, text_module.rebuild_encoder(started.text_settings))
     texts = [sentence.text for sentence in catalogue.sentences]
     if config.text.encoder:
@@ -133,28 +142,35 @@ def learning_rate(config: LoopConfig, step: int) -> float:
 
 @dataclass
 class Stop:
-    """Whether SIGTERM came; read between steps, so that a step is never torn."""
+    """Which signal came, if any; read between steps, so that a step is never torn."""
 
-    wanted: bool = False
+    received: int = 0
+
+    def raise_it(self) -> None:
+        """End the program as the signal would have; another process's signal counts as SIGTERM."""
+        raise KeyboardInterrupt if self.received == signal.SIGINT else Stopped
 
 
 @contextlib.contextmanager
-def stop_on_sigterm() -> Iterator[Stop]:
-    """Turn SIGTERM into a request to save and stop after the step."""
+def stop_on_signals() -> Iterator[Stop]:
+    """Turn SIGTERM and Ctrl-C into a request to save and stop after the step; a second Ctrl-C stops at once."""
     stop = Stop()
 
-    def ask(_signal: int, _frame: Any) -> None:
-        stop.wanted = True
+    def ask(number: int, _frame: Any) -> None:
+        if stop.received == number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.received = number
 
     try:
-        previous = signal.signal(signal.SIGTERM, ask)
+        previous = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     except ValueError:  # not the main thread: whoever runs the thread stops it
         yield stop
         return
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 class Trainer:
@@ -191,28 +207,32 @@ class Trainer:
         logs = Logs(self.run, first) if rank() == 0 else None
         started, waited = time.monotonic(), 0.0
         self.model.train()
-        with stop_on_sigterm() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
+        with stop_on_signals() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
             task.advance(first)
             batches = prefetched(self.batcher, self._keys(first))
+            recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
             for step in range(first, loop.steps):
                 before = time.monotonic()
                 parts = [next(batches).to(self.device) for _ in range(loop.accumulate)]
                 waited += time.monotonic() - before
                 row = self._step(step, parts)
                 speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
-                task.advance(note=_note(row, speed))
+                wait_share = waited / (time.monotonic() - started)
+                recent.append((time.monotonic(), row))
+                task.advance(note=_note(recent, wait_share))
                 if logs:
-                    wait_share = waited / (time.monotonic() - started)
                     logs.write(step, row, {"crops_per_s": speed, "wait_share": wait_share})
-                done, stopping = step + 1, any_process(stop.wanted, self.device)
+                done, stopping = step + 1, any_process(bool(stop.received), self.device)
                 if logs and (done % loop.sample_every == 0 or done == loop.steps):
                     self._picture(logs, done, parts[0])
                 if stopping or done % loop.checkpoint_every == 0 or done == loop.steps:
                     self._save(done)
                 if stopping and done < loop.steps:
                     self.progress.say(f"stopped after step {done}; `--resume` goes on from there")
-                    raise Stopped
-        return self._summary(first, time.monotonic() - started, waited, logs)
+                    stop.raise_it()
+        if logs:
+            logs.close()
+        return summary(self.run, loop.steps - first, time.monotonic() - started, waited)
 
     def _step(self, step: int, parts: Sequence[Batch]) -> dict[str, float]:
         """One optimizer step over the micro-batches of `parts`; returns what is logged."""
@@ -279,28 +299,26 @@ class Trainer:
         self.model.train()
         logs.picture(step, sample_figure(self.batcher, batch, restored))
 
-    def _summary(self, first: int, seconds: float, waited: float, logs: Logs | None) -> dict[str, Any]:
-        rows = self.run.history()
-        if logs:
-            logs.close()
-        terms = ("total", "tcl", "tir", "align")
-        n = max(1, len(rows) // 10)
-        ends = {
-            name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
-            for name in terms
-            if rows and name in rows[0]
-        }
-        n_steps = self.config.loop.steps - first
-        crops = n_steps * self.config.loop.batch * self.config.loop.accumulate * world_size()
-        return {
-            "run": self.run.root.name,
-            "method": self.config.method,
-            "steps": self.config.loop.steps,
-            "loss_first_and_last_tenth": ends,
-            "seconds": round(seconds, 1),
-            "slots_per_s": round(crops / seconds, 2) if n_steps else None,
-            "wait_share": round(waited / seconds, 4) if n_steps else None,
-        }
+
+def summary(run: Run, n_steps: int, seconds: float, waited: float) -> dict[str, Any]:
+    """What `pretrain` prints: `n_steps` were made just now, in `seconds`, of which `waited` for data."""
+    loop, rows = run.config.loop, run.history()
+    n = max(1, len(rows) // 10)
+    ends = {
+        name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
+        for name in TERMS
+        if rows and name in rows[0]
+    }
+    slots = n_steps * loop.batch * loop.accumulate * world_size()
+    return {
+        "run": run.root.name,
+        "method": run.config.method,
+        "steps": loop.steps,
+        "loss_first_and_last_tenth": ends,
+        "seconds": round(seconds, 1),
+        "slots_per_s": round(slots / seconds, 2) if n_steps else None,
+        "wait_share": round(waited / seconds, 4) if n_steps else None,
+    }
 
 
 def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
@@ -318,6 +336,11 @@ def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
     ]
 
 
-def _note(row: dict[str, float], speed: float) -> str:
-    terms = " ".join(f"{name} {row[name]:.3f}" for name in ("tcl", "tir", "align") if name in row)
-    return f"loss {row['total']:.3f} ({terms}) {speed:.1f} slots/s"
+def _note(recent: Sequence[tuple[float, dict[str, float]]], wait_share: float) -> str:
+    """What stands behind the bar: the last steps' mean loss and speed, and the share of time spent on waiting."""
+    rows = [row for _, row in recent]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in TERMS if name in rows[0]}
+    terms = " ".join(f"{name} {means[name]:.3f}" for name in TERMS[1:] if name in means)
+    seconds = recent[-1][0] - recent[0][0]
+    speed = f"{(len(rows) - 1) / seconds:.2f} steps/s · " if seconds else ""
+    return f"loss {means['total']:.3f} · {speed}waiting {wait_share:.1%} · {terms}"

@@ -81,18 +81,8 @@ def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str
         "pad_value_hu": AIR_HU,
         "crop_size_vox": config.crop.size_vox,
         "tokenizer_sha256": hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest(),
-        "lexicon_version": _lexicon_version(dataset.manifest),
+        "lexicon_version": dataset.manifest.get("lexicon_version"),
     }
-
-
-def _lexicon_version(manifest: dict[str, Any]) -> str | None:
-    places = (manifest, manifest.get("versions"), manifest.get("package_versions"), manifest.get("packages"))
-    for place in places:
-        if isinstance(place, dict):
-            for key in ("lexicon_version", "lexicon"):
-                if place.get(key) is not None:
-                    return str(place[key])
-    return None
 
 
 def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, text_settings: dict[str, Any]) -> Run:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TINY, write_tiny_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from train_data import TINY, write_nifti, write_tiny_dataset
 
 from curation import contract
 from curation.contract import Dataset
@@ -168,11 +168,9 @@ def test_a_split_without_boxes_says_so(tmp_path: Path) -> None:
 
 
 def test_padding_only_volumes_stop_with_the_pair(tmp_path: Path) -> None:
-    from conftest import _write_nifti
-
     root = write_tiny_dataset(tmp_path / "dataset", n_patients=5)
     for path in (root / "volumes").glob("*.nii"):
-        _write_nifti(path, np.full((40, 40, 40), -1024, np.int16), np.eye(4))
+        write_nifti(path, np.full((40, 40, 40), -1024, np.int16), np.eye(4))
     with pytest.raises(DataError, match="pair00"):
         _batcher(root, tmp_path).make(0, range(4), 4)
 

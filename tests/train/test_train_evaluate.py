@@ -12,9 +12,10 @@ import matplotlib.image
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from train_data import TINY
 
 from t3dkit.tables import read_rows
+from train import evaluate as evaluate_module
 from train.__main__ import main
 from train.evaluate import TASKS
 from train.intervals import mean_interval, statistic_interval
@@ -106,6 +107,19 @@ def test_evaluating_twice_gives_the_same_numbers(run: Path, tiny_dataset: Path, 
     again = json.loads((run / "metrics.json").read_text())["results"]
     (run / "metrics.json").write_bytes(before)
     assert again == {name: metrics["results"][name] for name in ("text_only", "text_gain")}
+
+
+def test_numbers_that_are_not_finite_become_null(
+    run: Path, tiny_dataset: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undefined = {"hit_rate": {"mean": float("nan"), "low": float("-inf"), "high": float("inf")}}
+    monkeypatch.setitem(evaluate_module.TASKS, "pointing", lambda _bench: undefined)
+    before = [(run / name, (run / name).read_bytes()) for name in ("metrics.json", "report.html")]
+    assert main(["evaluate", str(run), str(tiny_dataset), "--quiet", "--only", "pointing"]) == 0
+    written = json.loads((run / "metrics.json").read_text(), parse_constant=pytest.fail)
+    for path, content in before:
+        path.write_bytes(content)
+    assert written["results"]["pointing"]["hit_rate"] == {"mean": None, "low": None, "high": None}
 
 
 def test_the_page_needs_nothing_else(run: Path, metrics: dict[str, Any]) -> None:

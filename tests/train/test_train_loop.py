@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from safetensors.torch import load_file
+from train_data import TINY
 
 from curation.contract import Dataset
 from t3dkit.errors import ConfigError, DataError
@@ -108,7 +108,26 @@ def test_killed_and_resumed_equals_uninterrupted(
     _require_equal(whole_run, tmp_path / "run")
 
 
-def test_sigterm_saves_and_resume_goes_on(tiny_dataset: Path, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_does_nothing_and_says_so(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [word for key in TINY for word in ("--set", key)]
+    command = ["pretrain", str(tiny_dataset), "--out", str(tmp_path / "run")]
+    assert main([*command, *words, "--quiet"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    monkeypatch.setattr(loop_module, "read_catalogue", pytest.fail)
+    assert main([*command, "--resume"]) == 0
+    shown = capsys.readouterr()
+    second = json.loads(shown.out)
+    assert "run is finished: 4 of 4 steps are done" in shown.err
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+    assert second.keys() == first.keys()
+    assert second["loss_first_and_last_tenth"] == first["loss_first_and_last_tenth"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_and_resume_goes_on(tiny_dataset: Path, tmp_path: Path, number: int, code: int) -> None:
     words = [word for key in [*TINY, "loop.steps=4000", "loop.checkpoint_every=4000"] for word in ("--set", key)]
     command = [sys.executable, "-m", "train", "pretrain", str(tiny_dataset), "--out", str(tmp_path / "run"), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -117,9 +136,9 @@ def test_sigterm_saves_and_resume_goes_on(tiny_dataset: Path, tmp_path: Path) ->
     history = tmp_path / "run" / "history.jsonl"
     while time.monotonic() < deadline and not (history.is_file() and history.stat().st_size):
         time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 143, said
+    assert process.returncode == code, said
     checkpoint, _ = read_checkpoint(tmp_path / "run" / "checkpoints")
     assert checkpoint.step > 0
     assert len(open_run(tmp_path / "run").history()) == checkpoint.step

@@ -8,9 +8,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from conftest import EDGE, write_tiny_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from train_data import EDGE, write_tiny_dataset
 
 from curation.contract import Dataset
 from t3dkit.errors import DataError
