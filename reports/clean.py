@@ -3,8 +3,9 @@
 Enters: the report as it is. Leaves: `Cleaned`, whose every character knows its place in the original. Refuses: to
 alter, translate or spell-check words.
 
-In the cleaned text a space is soft and `BREAK` is hard: no sentence crosses it. One line break may be either, and a
-line's length decides, since a printer wraps full lines and an author ends short ones.
+In the cleaned text a space is soft and `BREAK` is hard: no sentence crosses it. Two of them stand for a blank line,
+which ends a paragraph. One line break may be soft or hard, and a line's length decides, since a printer wraps full
+lines and an author ends short ones.
 """
 
 from __future__ import annotations
@@ -138,9 +139,9 @@ def _is_abbreviation(text: str, stop: int) -> bool:
     }
 
 
-def _lines(text: str) -> list[tuple[int, int, bool]]:
-    """(start, end, whether a hard break precedes) of each line that is not blank, spaces and stray commas trimmed."""
-    lines: list[tuple[int, int, bool]] = []
+def _lines(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, what surely parts it from the one before) of each line that is not blank, edges trimmed."""
+    lines: list[tuple[int, int, str]] = []
     start, hard, blank = 0, False, False
     for match in (*_NEWLINE.finditer(text), None):
         end = match.start() if match else len(text)
@@ -150,7 +151,7 @@ def _lines(text: str) -> list[tuple[int, int, bool]]:
         while first < last and text[last - 1] == " ":
             last -= 1
         if first < last:
-            lines.append((first, last, hard or blank))
+            lines.append((first, last, BREAK * 2 if blank else BREAK * hard))
             hard = blank = False
         else:
             blank = True
@@ -169,8 +170,8 @@ def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
         return ([(0, len(text), "")] if text else []), dropped
     width = _wrap_width([end - start for start, end, _ in kept])
     edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
-    for (start, end, _), (next_start, next_end, hard) in pairwise(kept):
-        joint = BREAK if hard else _joint(text[start:end], text[next_start:next_end], width)
+    for (start, end, _), (next_start, next_end, surely) in pairwise(kept):
+        joint = surely or _joint(text[start:end], text[next_start:next_end], width)
         if (end, next_start) and text[end:next_start] != joint:
             edits.append((end, next_start, joint))
     if kept[-1][1] < len(text):

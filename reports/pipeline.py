@@ -23,9 +23,10 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from reports.assertion import Judgement, judge_sentence
+from reports.mentions import find_mentions
 from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences
-from reports.tags import Tags, tag_sentence
+from reports.tags import Context, Tags, tag_sentence
 from reports.vocabulary import split_words
 
 MAX_ABBREVIATION_TOKENS = 10
@@ -143,6 +144,8 @@ def set_sentences(doc: Doc) -> Doc:
     inside = _stops_inside_tokens(doc)
     sentences: list[BlockSentence] = []
     for block in blocks:
+        if block.is_administrative:
+            continue
         first, low = True, block.body
         has_inline = bool(block.context) and block.heading != "" and text[block.body : block.body + 1].isalnum()
         for start, end in split_sentences(text, low, block.end, inside_tokens=inside):
@@ -187,14 +190,21 @@ def set_tags(doc: Doc) -> Doc:
         else {}
     )
     tagged: list[BlockSentence] = []
+    last: Block | None = None
     for sentence in doc.user_data["t3d_sentences"]:
         words_text = text[sentence.start : sentence.end]
         words = split_words(words_text)
-        body = max(sentence.block.body - sentence.start, 0)
+        block = sentence.block
+        body = max(block.body - sentence.start, 0)
         body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
-        tags = tag_sentence(words_text, words, context=sentence.block.context, body_start=body_start, aliases=aliases)
-        judgement = judge_sentence(words, tags.mentions.findings)
-        tagged.append(BlockSentence(sentence.block, sentence.start, sentence.end, tags, judgement))
+        mentions = find_mentions(words_text, words, aliases)
+        judgement = judge_sentence(words, mentions.findings)
+        is_own = block is not last
+        is_inherited = is_own or sentence.start < block.context_end
+        context = Context(block.context if is_inherited else (), is_own=is_own)
+        tags = tag_sentence(words, mentions, context=context, body_start=body_start, is_normal=judgement.is_normal)
+        tagged.append(BlockSentence(block, sentence.start, sentence.end, tags, judgement))
+        last = block
     doc.user_data["t3d_sentences"] = tagged
     return doc
 

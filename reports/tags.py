@@ -10,7 +10,7 @@ of heart chambers and coronary arteries ("left ventricle") are names, not sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reports.mentions import Mention, Mentions, find_mentions
@@ -49,43 +49,74 @@ class Tags:
     mentions: Mentions
 
 
+@dataclass(frozen=True)
+class Context:
+    """The organ sub-heading a sentence stands under.
+
+    Parameters
+    ----------
+    mentions : tuple of Mention
+        What the heading names, its sides settled.
+    is_own : bool
+        The heading introduces this very sentence, so it may narrow what the sentence names; later sentences of the
+        paragraph only learn the side of the same structure from it.
+    """
+
+    mentions: tuple[Mention, ...] = ()
+    is_own: bool = True
+
+
+NO_CONTEXT = Context()
+
+
 def tag_sentence(
-    text: str,
     words: Sequence[Word],
+    mentions: Mentions,
     *,
-    context: Sequence[Mention] = (),
+    context: Context = NO_CONTEXT,
     body_start: int = 0,
-    aliases: Mapping[str, str] | None = None,
+    is_normal: bool = False,
 ) -> Tags:
     """Regions and laterality of one sentence.
 
     Parameters
     ----------
-    text : str
-        The sentence, cleaned; `words` are its words.
-    context : sequence of Mention
-        What the organ sub-heading above names; inherited where the sentence names no anatomy of its own.
+    words : sequence of Word
+        Words of the sentence.
+    mentions : Mentions
+        What they name.
+    context : Context
+        Inherited where the sentence names no anatomy of its own.
     body_start : int
         Index of the first word after a sub-heading that is part of the sentence's text.
-    aliases : mapping, optional
-        The report's own abbreviations.
+    is_normal : bool
+        The sentence denies or clears: under "KIDNEYS:" that holds for both, whereas a cyst is in one of them.
     """
-    mentions = find_mentions(text, words, aliases)
     own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
     free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words)
     sides = _settle_sides(own, free, words)
     strong = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind != "weak"]
     weak = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind == "weak"]
     spoken = {side for _, _, side in free} | {m.side for m in own if m.side}
-    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context if m.kind != "weak"]
+    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context.mentions if m.kind != "weak"]
+    if not is_normal:
+        inherited = [(_one_of_pair(m) if not s else m, s) for m, s in inherited]
     regions = _codes(strong)
-    if regions and context:
-        regions = _sharpen(regions, _codes([(m, s) for m, s in inherited if m.kind != "pair" or spoken]))
-    elif context:
+    if regions and context.mentions:
+        pairs = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
+        headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair"])
+        regions = pairs | _sharpen(regions - pairs, headed, is_own=context.is_own)
+    elif context.mentions:
         regions = _codes(inherited)
     if not regions:
         regions = _codes(weak)
     return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _one_of_pair(mention: Mention) -> Mention:
+    """A plural as the singular it is made of, where that has a code: which of the kidneys has the cyst is open."""
+    is_open = mention.kind == "pair" and mention.stem in region_tree()
+    return replace(mention, kind="anatomy") if is_open else mention
 
 
 def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
@@ -234,17 +265,21 @@ def _mention_codes(mention: Mention, sides: set[str], tree: RegionTree) -> set[s
     return {mention.stem if mention.stem in tree else vocabulary().unsided[mention.stem]}
 
 
-def _sharpen(regions: set[str], headed: set[str]) -> set[str]:
+def _sharpen(regions: set[str], headed: set[str], *, is_own: bool) -> set[str]:
     """Under "RIGHT KIDNEY:", hydronephrosis is in the right kidney; under "C5-C6:", the canal is the canal there."""
     tree = region_tree()
     levels = {code for code in headed if tree.is_within(code, "vertebrae")}
     if levels and all(tree.is_within(code, "spine") for code in regions):
         return regions | levels if "spinal_cord" in regions else levels
-    return {
-        sharper
-        for code in regions
-        for sharper in ({h for h in headed if h != code and tree.is_within(h, code)} or {code})
-    }
+    return {sharper for code in regions for sharper in (_sharper(code, headed, is_own=is_own) or {code})}
+
+
+def _sharper(code: str, headed: set[str], *, is_own: bool) -> set[str]:
+    """What of the heading's anatomy is inside `code`: anything for its own sentence, else `code` on one side."""
+    tree = region_tree()
+    if is_own:
+        return {one for one in headed if one != code and tree.is_within(one, code)}
+    return headed & ({tree.sided(code, "left"), tree.sided(code, "right")} - {code})
 
 
 def _laterality(spoken: set[str], mentions: Sequence[tuple[Mention, set[str]]], regions: set[str]) -> Laterality | None:

@@ -3,6 +3,8 @@
 Enters: folded text, the shift, the dates known for the patient. Leaves: findings with their replacement. Refuses
 to touch what only looks like a date: ``5/12 mm``, ``T12``, ``3-4``, blood pressures, image numbers.
 
+A birth date is never shifted but hidden, since a shift of at most a year leaves the age.
+
 Months and weekdays are words of ``lexicon/deid.toml``. Years alone stay, as 45 CFR 164.514(b)(2)(i)(C) allows.
 """
 
@@ -47,6 +49,10 @@ _CUED_MONTH = re.compile(
 )
 
 
+_BIRTH_REACH = 48
+"""Characters before a date in which a birth cue may stand."""
+
+
 @dataclass(frozen=True)
 class _Form:
     """A written date: its day (the 15th when none is written), and how to write another one the same way."""
@@ -57,7 +63,7 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(text: str, *, shift_days: int, known: Sequence[date] = ()) -> list[Finding]:
+def find_dates(text: str, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
     """Every date in folded `text`, with its replacement.
 
     Parameters
@@ -66,21 +72,35 @@ def find_dates(text: str, *, shift_days: int, known: Sequence[date] = ()) -> lis
         Added to every date.
     known : sequence of date
         Dates of this patient: they decide between month-day and day-month, and give the year of dates without one.
+    births : sequence of date
+        Birth dates of this patient, hidden wherever they stand.
     """
     shift = timedelta(days=shift_days)
-    order = _order(text, known)
+    both = [*known, *births]
+    order = _order(text, both)
     year = known[-1].year if known else 2001
-    return [_shifted(form, shift, text) for form in _forms(text, order, known, year)] + _known_packed(
-        text, shift, known
-    )
+    found = [_shifted(form, shift, text, births) for form in _forms(text, order, both, year)]
+    return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
-def _shifted(form: _Form, shift: timedelta, text: str) -> Finding:
+def _shifted(form: _Form, shift: timedelta, text: str, births: Sequence[date]) -> Finding:
+    if form.day in births or _birth_before().search(text[max(0, form.start - _BIRTH_REACH) : form.start]):
+        return Finding(form.start, form.end, "DATE")
     try:
         moved = form.day + shift
     except OverflowError:
         return Finding(form.start, form.end, "DATE")
     return _with_weekday(Finding(form.start, form.end, "DATE", form.write(moved)), form.day, moved, text)
+
+
+@cache
+def _birth_before() -> re.Pattern[str]:
+    cues = "|".join(sorted(map(re.escape, words().birth_cues), key=len, reverse=True))
+    return re.compile(
+        rf"(?<![A-Za-z])(?:{cues})\.?(?: ?\(?[mdy]{{1,4}}[/.-][mdy]{{1,4}}[/.-][mdy]{{2,4}}\)?)?[\s:#=,.\-]{{0,6}}"
+        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}$",
+        re.IGNORECASE,
+    )
 
 
 def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
@@ -264,6 +284,16 @@ def _with_weekday(finding: Finding, day: date, moved: date, text: str) -> Findin
                 written + finding.replacement,
             )
     return finding
+
+
+def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
+    """Birth dates as digits only."""
+    written = {day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d")}
+    return [
+        Finding(match.start(), match.end(), "DATE")
+        for digits in sorted(written)
+        for match in re.finditer(rf"(?<!\d){digits}(?!\d)", text)
+    ]
 
 
 def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:

@@ -106,7 +106,7 @@ def test_wrapped_lines_are_joined_and_short_lines_are_not() -> None:
         ("A line\nwhich goes on", ["A line which goes on"]),
         ("enlarged para-\naortic nodes", ["enlarged para-aortic nodes"]),
         ("FINDINGS\nThe liver is normal.", ["FINDINGS", "The liver is normal."]),
-        ("One.\n\ntwo.", ["One.", "two."]),
+        ("One.\n\ntwo.", ["One.", "", "two."]),
         ("Findings are:\n1. One\n2. Two\n- three", ["Findings are:", "1. One", "2. Two", "- three"]),
         ("One.\nPage 2 of 3\nTwo.", ["One.", "Two."]),
         ("One.\nReport continued on\nnext page", ["One."]),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reports_real import REAL
 
 from curation import contract
 from reports import tables
@@ -15,7 +16,6 @@ from reports.__main__ import main
 from t3dkit.tables import read_rows
 
 FIXTURES = Path(__file__).parent / "fixtures"
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 HEADER = "accession_number,patient_id,patient_name,study_date,report_datetime,status,report_text\n"
 ROWS = (

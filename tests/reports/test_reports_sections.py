@@ -104,3 +104,88 @@ def test_prose_with_a_colon_is_no_heading() -> None:
     )
     assert [section.name for section in parsed.sections] == ["findings"]
     assert parsed.unknown_headings == ()
+
+
+def tagged(text: str) -> list[tuple[str, list[str], str | None]]:
+    return [(s.text, list(s.regions), s.laterality) for s in parse_report(text, language="en").sentences]
+
+
+def test_a_sub_heading_inside_prose_speaks_for_its_own_sentence_only() -> None:
+    text = "FINDINGS: The heart is enlarged. Left upper lobe: solid nodule of 8 mm. No emphysema. No other mass."
+    assert tagged(text) == [
+        ("The heart is enlarged.", ["heart"], None),
+        ("Left upper lobe: solid nodule of 8 mm.", ["lung_upper_lobe_left"], "left"),
+        ("No emphysema.", ["lungs"], None),
+        ("No other mass.", [], None),
+    ]
+
+
+def test_a_sub_heading_never_narrows_what_a_later_sentence_names() -> None:
+    text = "FINDINGS:\n- Left upper lobe: 8 mm nodule. No emphysema. The lungs are clear otherwise. It is spiculated."
+    assert [regions for _, regions, _ in tagged(text)] == [
+        ["lung_upper_lobe_left"],
+        ["lungs"],
+        ["lung_left", "lung_right"],
+        ["lung_upper_lobe_left"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "regions"),
+    [
+        ("SPLEEN: Normal. No mass.\nA small mass.", [["spleen"], ["spleen"], []]),
+        ("SPLEEN:\nNormal.\nNo mass.\n\nA small mass.", [["spleen"], ["spleen"], []]),
+        ("SPLEEN:\n\nNormal.\nNo mass.\n\nA small mass.", [["spleen"], ["spleen"], []]),
+        ("Spleen: Normal. No mass. Liver: Normal. No mass.", [["spleen"], ["spleen"], ["liver"], ["liver"]]),
+        ("RIGHT KIDNEY: Normal. No hydronephrosis.", [["kidney_right"], ["kidney_right"]]),
+    ],
+)
+def test_a_sub_heading_lasts_for_its_paragraph(text: str, regions: list[list[str]]) -> None:
+    assert [found for _, found, _ in tagged(f"FINDINGS:\n{text}")] == regions
+
+
+@pytest.mark.parametrize(
+    ("text", "regions", "laterality"),
+    [
+        ("Cyst measuring 2 cm.", ["kidneys"], None),
+        ("Cyst on the left measuring 2 cm.", ["kidney_left"], "left"),
+        ("Normal.", ["kidney_left", "kidney_right"], "bilateral"),
+        ("No stone.", ["kidney_left", "kidney_right"], "bilateral"),
+        ("Both kidneys have cysts.", ["kidney_left", "kidney_right"], "bilateral"),
+    ],
+)
+def test_a_finding_under_a_pair_is_in_one_of_them(text: str, regions: list[str], laterality: str | None) -> None:
+    for gap in (" ", "\n"):
+        ((_, found, side),) = tagged(f"FINDINGS:\nKIDNEYS:{gap}{text}")
+        assert (found, side) == (regions, laterality)
+
+
+HEADER = "Patient: [NAME] MRN: [ID]\nAccession: [ID]\nReferring physician: Dr. [NAME]\nExam date: [DATE]\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        HEADER + "CT CHEST\nThe lungs are clear.",
+        HEADER + "FINDINGS: The lungs are clear.",
+        "Patient:\nJane Doe\nMRN:\n123\n\nFINDINGS: The lungs are clear.\nRadiologist: Dr. [NAME]\n[DATE]",
+        "FINDINGS: The lungs are clear.\nElectronically signed by:\n[NAME], MD\n[DATE] [TIME]",
+        "Patient: Jane Doe MRN: 12345 DOB: 1/2/1934 Findings: The lungs are clear.",
+        "Dictated by: Dr. [NAME]\n\nThe lungs are clear.",
+    ],
+)
+def test_administrative_lines_are_no_sentences_and_end_with_their_value(text: str) -> None:
+    parsed = parse_report(text, language="en")
+    found = [(s.section, s.text) for s in parsed.sentences if s.section != "procedure"]
+    assert found == [("findings", "The lungs are clear.")]
+    assert parsed.unknown_headings == ()
+
+
+def test_an_administrative_line_inside_the_findings_does_not_end_them() -> None:
+    text = "FINDINGS: Clear lungs.\nExam date: 1/2/2020\nThe liver is normal."
+    assert sections(text) == [("findings", "Clear lungs."), ("other", "1/2/2020"), ("findings", "The liver is normal.")]
+
+
+def test_prose_behind_an_administrative_word_is_kept() -> None:
+    parsed = parse_report("PRELIMINARY REPORT: There is a mass in the liver.\nIMPRESSION: Mass.", language="en")
+    assert [s.text for s in parsed.sentences] == ["There is a mass in the liver.", "Mass."]

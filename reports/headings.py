@@ -1,0 +1,297 @@
+"""Headings of a cleaned report, and what their words mean.
+
+Enters: a cleaned text, the lists of ``lexicon/headings.toml``. Leaves: `Heading`s in reading order. Refuses: to take a
+finding ("Pleural effusion: none.") for a heading.
+
+A heading ends with a colon, or stands alone on its line, or (the chief ones, in capitals) straight before its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from typing import Literal, NamedTuple, cast
+
+from reports.clean import BREAK
+from reports.mentions import Mention
+from reports.records import SectionName
+from reports.tags import heading_mentions
+from reports.vocabulary import read_data, split_words, vocabulary
+
+MAX_HEADING = 64
+"""Characters. Longer is prose with a colon."""
+FUZZY_CUTOFF = 88.0
+"""rapidfuzz ratio, per cent. "IMPRESION" is 95 from "impression"; "medication" is 80 from "indication"."""
+FUZZY_LENGTH = 7
+"""Shorter headings lie too near to each other to be repaired."""
+
+HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", "signature", "unknown"]
+
+_MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
+_EDGE = " .-*_=#[](){}|:;>"
+_SENTENCE_END = re.compile(r"[.!?;:\]]\s")
+
+
+class Resolved(NamedTuple):
+    """What a heading's words mean."""
+
+    kind: HeadingKind
+    name: SectionName
+    context: tuple[Mention, ...] = ()
+
+
+class Heading(NamedTuple):
+    """A heading: where it starts, where its text starts, its words, whether a colon ends it and where it stands."""
+
+    start: int
+    body: int
+    words: str
+    resolved: Resolved
+    has_colon: bool
+    is_at_start: bool = True  # of a line or list item, of a section's text, or of a chain of such headings
+
+
+def find_headings(text: str) -> Iterator[Heading]:
+    """Every heading of a cleaned text, in order."""
+    start = 0
+    for line in text.split(BREAK):
+        if line.strip():
+            yield from _line_headings(line, start)
+        start += len(line) + 1
+
+
+def _line_headings(line: str, offset: int) -> Iterator[Heading]:
+    whole = _whole_line(line)
+    if whole:
+        yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE.replace(":", "")).endswith(":"))
+        return
+    if _signature(line):
+        yield Heading(offset, offset, "", Resolved("signature", "other"), False)
+        return
+    last: Heading | None = None
+    for found in _inline_headings(line):
+        at_start = not line[: found.start].strip(_EDGE + "0123456789") or (
+            last is not None and (found.start <= last.body or (last.is_at_start and last.resolved.kind != "section"))
+        )
+        last = found._replace(is_at_start=at_start)
+        yield last._replace(start=offset + found.start, body=offset + found.body)
+
+
+def _inline_headings(line: str) -> Iterator[Heading]:
+    at = 0
+    bare = _bare_heading(line, 0)
+    if bare:
+        yield Heading(0, bare[1], bare[0], bare[2], False)
+        at = bare[1]
+    scanned, is_administrative = at, False
+    for colon in (match.start() for match in re.finditer(":", line)):
+        if colon < at or line[colon + 1 : colon + 2] not in ("", " ", "*", "]"):
+            continue
+        start, at_line_start = _heading_start(line, colon, at)
+        if is_administrative and line[start : start + 1].isdigit():  # the value of a field is no list number
+            start, at_line_start = -1, False
+        yield from _bare_inside(line, scanned, start)
+        scanned = max(scanned, start)
+        words = _tidy(line[start:colon]) if start >= 0 else ""
+        resolved = _resolve(words, at_line_start) if words else None
+        if is_administrative and words.lower() not in _all_listed():
+            start, words, resolved = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon)
+        if resolved:
+            at = scanned = colon + 1
+            while line[at : at + 1] in (" ", "*", "_", "]"):
+                at += 1
+            is_administrative = resolved.kind == "administrative"
+            yield Heading(start, at, words, resolved, True)
+    yield from _bare_inside(line, scanned, len(line))
+
+
+def _heading_behind_value(line: str, low: int, colon: int) -> tuple[int, str, Resolved | None]:
+    """The known heading that follows an administrative value: "MRN" in "Patient: Jane Doe MRN: 123"."""
+    starts = [match.start() for match in re.finditer(r"(?<![^ ])[A-Z]", line[low:colon])][-3:]
+    for start in starts:
+        words = _tidy(line[low + start : colon])
+        resolved = _resolve(words, False) if words else None
+        if resolved and resolved.kind in ("section", "administrative") and words.lower() in _all_listed():
+            return low + start, words, resolved
+    return -1, "", None
+
+
+def _heading_start(line: str, colon: int, at: int) -> tuple[int, bool]:
+    """Where the words before a colon begin: after the last sentence, or at the line's start; -1 if too far."""
+    low = max(at, colon - MAX_HEADING)
+    ends = [match.end() for match in _SENTENCE_END.finditer(line, low, colon)]
+    start = ends[-1] if ends else (low if low == at else -1)
+    if start < 0:
+        return -1, False
+    is_line_start = start <= 8 and not line[:start].strip(_EDGE + "0123456789")
+    return start + len(line[start:colon]) - len(line[start:colon].lstrip()), is_line_start
+
+
+def _tidy(words: str) -> str:
+    words = words.strip(_EDGE)
+    marker = _MARKER.match(words)
+    return words[marker.end() :].strip(_EDGE) if marker else words
+
+
+def _whole_line(line: str) -> Resolved | None:
+    """A heading alone on its line, with or without a colon."""
+    words = _tidy(line)
+    if not words or len(words) > 120 or line.rstrip().endswith((".", ",")):
+        return None
+    if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
+        return _resolve(words, True) if len(words) <= MAX_HEADING else None
+    known = _known(words.lower())
+    if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
+        return known
+    if not words.isupper():
+        return None
+    if is_title(words.lower()):
+        return Resolved("title", "procedure", _organ(words) or ())
+    resolved = _resolve(words, True) if len(words) <= 40 and len(words.split()) <= 4 else None
+    # a line in capitals that is in no list is prose more often than a heading
+    return resolved if resolved and resolved.kind != "unknown" else None
+
+
+@cache
+def _bare_pattern() -> re.Pattern[str]:
+    names = sorted((name.upper() for name in read_data("headings")["bare"]), key=len, reverse=True)
+    return re.compile(rf"(?:{'|'.join(map(re.escape, names))})(?:\s?[-:]\s?|\s)(?=[A-Z0-9\[(*-])")
+
+
+def _bare_heading(line: str, at: int) -> tuple[str, int, Resolved] | None:
+    """A chief heading in capitals straight before its text: ``IMPRESSION No acute disease.``"""
+    marker = _MARKER.match(line, at)
+    match = _bare_pattern().match(line, marker.end() if marker else at)
+    if not match:
+        return None
+    words = _tidy(match.group())
+    following = line[match.end() : match.end() + MAX_HEADING]
+    if following.startswith(("OF ", "FOR ", "AND ", "ON ", "IS ", "ARE ")) or _colon_is_near(following):
+        return None
+    return words, match.end(), Resolved("section", _sections()[words.lower()])
+
+
+def _colon_is_near(following: str) -> bool:
+    """ "HISTORY OF PRESENT ILLNESS:" is a longer heading, which its colon will show."""
+    head, colon, _ = following.partition(":")
+    return bool(colon) and head.isupper() and "." not in head
+
+
+def _bare_inside(line: str, low: int, high: int) -> Iterator[Heading]:
+    for match in re.finditer(r"[.!?]\s(?=[A-Z]{4})", line[low:high]):
+        start = low + match.end()
+        bare = _bare_heading(line, start)
+        if bare:
+            yield Heading(start, bare[1], bare[0], bare[2], False)
+
+
+def _signature(line: str) -> bool:
+    return line.lstrip("/*- [").lower().startswith(tuple(read_data("headings")["signature"]))
+
+
+@cache
+def _sections() -> Mapping[str, SectionName]:
+    table = read_data("headings")["section"]
+    return {alias: cast(SectionName, name) for name, aliases in table.items() for alias in aliases}
+
+
+def _known(lower: str) -> Resolved | None:
+    """What a heading means that is in a list."""
+    if lower in listed("administrative"):
+        return Resolved("administrative", "other")
+    return Resolved("section", _sections()[lower]) if lower in _sections() else None
+
+
+@cache
+def _all_listed() -> frozenset[str]:
+    return frozenset(_sections()) | listed("administrative")
+
+
+@cache
+def listed(name: str) -> frozenset[str]:
+    """The words of one list of the data file."""
+    return frozenset(read_data("headings")[name])
+
+
+def is_title(words: str) -> bool:
+    """Whether words in lower case begin as the name of an examination does."""
+    return words.startswith(tuple(f"{title} " for title in read_data("headings")["titles"]))
+
+
+@lru_cache(maxsize=4096)
+def _resolve(words: str, at_line_start: bool) -> Resolved | None:
+    """What a heading means, or None where it is none."""
+    lower = re.sub(r"\s+", " ", words.lower())
+    if not words[0].isalpha() or len(words) > MAX_HEADING:
+        return None
+    known = _known(lower)
+    if known and (at_line_start or words[0].isupper()):
+        return known
+    if lower in listed("neutral") and words[0].isupper():
+        return Resolved("neutral", "findings")
+    if not words[0].isupper():
+        return None
+    if words.isupper() and is_title(lower):
+        return Resolved("title", "procedure", _organ(words) or ())
+    organ = _organ(words)
+    if organ is not None:
+        return Resolved("organ", "findings", organ)
+    near = _nearest(lower) if words.isupper() or at_line_start else None
+    if near:
+        return Resolved("section", near)
+    return Resolved("unknown", "other") if _looks_like_heading(words, at_line_start) else None
+
+
+def _organ(words: str) -> tuple[Mention, ...] | None:
+    """The anatomy of an organ sub-heading; None where other words or a finding stand in it."""
+    split = split_words(words)
+    hits = list(vocabulary().terms.find(split))
+    if not any(hit.value.stem or hit.value.kind == "node" for hit in hits) and not _is_level(words):
+        return None
+    if is_title(words.lower()):
+        return tuple(m for m in heading_mentions(words, split) if m.kind != "finding")
+    if any(hit.value.kind in ("finding", "weak", "generic", "ignore") for hit in hits):
+        return None
+    covered = {index for hit in hits for index in range(hit.start, hit.end)}
+    if not _is_level(words) and any(w.lower not in listed("fillers") for i, w in enumerate(split) if i not in covered):
+        return None
+    return heading_mentions(words, split)
+
+
+def _is_level(words: str) -> bool:
+    return (
+        re.fullmatch(r"[CTL]\d{1,2}(?:[-/](?:[CTLS])?\d{1,2})?(?:, ?[CTL]\d{1,2}(?:[-/](?:[CTLS])?\d{1,2})?)?", words)
+        is not None
+    )
+
+
+def _nearest(lower: str) -> SectionName | None:
+    """The section of the alias that a mistyped heading is nearest to, if it is near enough."""
+    if len(lower) < FUZZY_LENGTH or lower in read_data("headings")["notlike"]:
+        return None
+    from rapidfuzz import fuzz, process
+
+    best = process.extractOne(lower, _long_aliases(), scorer=fuzz.ratio, score_cutoff=FUZZY_CUTOFF)
+    return _sections()[best[0]] if best else None
+
+
+@cache
+def _long_aliases() -> tuple[str, ...]:
+    return tuple(alias for alias in _sections() if len(alias) >= FUZZY_LENGTH)
+
+
+def _looks_like_heading(words: str, at_line_start: bool) -> bool:
+    parts = words.split()
+    if (
+        len(parts) > 6
+        or any(mark in words for mark in ".,;?!")
+        or any(part.lower() in listed("prose") for part in parts[1:])
+    ):
+        return False
+    if words.isupper():
+        return sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
+    has_finding = any(
+        hit.value.kind in ("finding", "weak", "generic") for hit in vocabulary().terms.find(split_words(words))
+    )
+    return at_line_start and len(parts) <= 4 and not has_finding and not any(c.isdigit() for c in words)
