@@ -16,19 +16,10 @@ from reports.reasons import ReportFlag
 from reports.records import ParsedReport, Section, Sentence
 from reports.sections import Block
 from reports.vocabulary import read_data
-from t3dkit.verdict import Code
 
 TAGGED_LANGUAGES = ("en",)
 _LANGUAGE_SAMPLE = 4000
 """Characters that decide the language."""
-
-
-class ParseFlag(Code):
-    """What a parsed report may carry besides `ReportFlag`."""
-
-    UNTAGGED_LANGUAGE = "UNTAGGED_LANGUAGE", "the text is in a language without lexicon; its sentences name no regions"
-    UNKNOWN_HEADING = "UNKNOWN_HEADING", "a heading is in no list; its text is in section other"
-    TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"
 
 
 def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
@@ -111,13 +102,13 @@ def _sections(cleaned: Cleaned, blocks: list[Block]) -> tuple[Section, ...]:
 
 
 def _flags(cleaned: Cleaned, blocks: list[Block], *, is_tagged: bool, has_unknown: bool) -> tuple[str, ...]:
-    flags: list[Code] = []
+    flags: list[ReportFlag] = []
     if not any(block.heading for block in blocks if block.opens):
         flags.append(ReportFlag.NO_SECTIONS)
     if has_unknown:
-        flags.append(ParseFlag.UNKNOWN_HEADING)
+        flags.append(ReportFlag.UNKNOWN_HEADING)
     if not is_tagged:
-        flags.append(ParseFlag.UNTAGGED_LANGUAGE)
+        flags.append(ReportFlag.UNTAGGED_LANGUAGE)
     if cleaned.removed:
-        flags.append(ParseFlag.TEXT_LEFT_OUT)
+        flags.append(ReportFlag.TEXT_LEFT_OUT)
     return tuple(str(flag.value) for flag in flags)

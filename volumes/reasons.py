@@ -16,7 +16,7 @@ class DropReason(Code):
     NOT_DICOM = "NOT_DICOM", "the file is no DICOM, nor a container that holds any"
     DICOMDIR = "DICOMDIR", "a media directory; its files are read themselves, so it is ignored"
     SPECIAL_FILE = "SPECIAL_FILE", "a device, pipe, socket or link loop, never opened"
-    READ_ERROR = "READ_ERROR", "the operating system could not read the file"
+    READ_ERROR = "READ_ERROR", "the file is damaged or could not be read"
     UNSTABLE_INPUT = "UNSTABLE_INPUT", "the file changed or vanished while it was read"
     TRUNCATED = "TRUNCATED", "the file ends inside its pixel data"
     TRUNCATED_HEADER = "TRUNCATED_HEADER", "the file ends inside its header"
@@ -35,7 +35,7 @@ class DropReason(Code):
     # identity
     NO_PATIENT = "NO_PATIENT", "the file names no patient"
     NO_UID = "NO_UID", "study, series or instance UID is missing"
-    PATIENT_CONFLICT = "PATIENT_CONFLICT", "one series or study names several patients"
+    PATIENT_CONFLICT = "PATIENT_CONFLICT", "several patients claim one study, series, accession or report number"
     UID_COLLISION = "UID_COLLISION", "two different images share one instance UID"
     # encoding and pixels
     BAD_NUMBER = "BAD_NUMBER", "a number in the header cannot be read"
