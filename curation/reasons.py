@@ -17,6 +17,7 @@ class DropReason(Code):
         "ALREADY_DEID",
         "the file says that its identity was removed, and the configuration refuses such files",
     )
+    CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN", "the patient took the consent back (`curation withdraw`)"
     # linking
     UNMATCHED_REPORT = "UNMATCHED_REPORT", "no study of the export belongs to this report"
     UNMATCHED_STUDY = "UNMATCHED_STUDY", "no report belongs to this study"

@@ -20,12 +20,14 @@ from typing import Any
 
 from curation import accounts, assemble, intake
 from curation.card import data_card
+from curation.changes import Changes, changes_between, counted, keep_changes, rows_on_disk
 from curation.config import Config
 from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
 from curation.executor import Executor, Failure, open_executor
 from curation.identity import Identity, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
+from curation.labels import sweep_labels
 from curation.ledger import PASSING, Ledger, open_ledger
 from curation.link import LinkOutcome, link_reports
 from curation.masks import MaskStamps
@@ -106,6 +108,7 @@ class _Run:
     tables: assemble.Tables = field(default_factory=assemble.Tables)
     keys: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
 
     def all_steps(self, source: Sequence[Any]) -> dict[str, Any]:
         clock = _Clock(self.seconds)
@@ -300,8 +303,11 @@ class _Run:
         )
         card = data_card(manifest, tables.rows)
         staging = private_folder(dataset) / "staging"
+        self.changes = changes_between(rows_on_disk(dataset), tables.rows)
+        keep_changes(private_folder(dataset), "run", self.changes)
         n_changed = assemble.write_dataset(dataset, staging, tables, manifest, card)
-        return n_changed + assemble.sweep_volumes(dataset, tables.rows["volumes"])
+        n_changed += assemble.sweep_volumes(dataset, tables.rows["volumes"])
+        return n_changed + sweep_labels(dataset, {row["volume_id"] for row in tables.rows["volumes"]})
 
     def _keep_crosswalk(self, taken: intake.Intake) -> None:
         people = {(h["issuer"], h["patient_id"]) for headers in study_facts(self.ledger).values() for h in headers}
@@ -325,6 +331,7 @@ class _Run:
             "splits": {name: part["pairs"] for name, part in assemble.split_counts(self.tables.rows["pairs"]).items()},
             "studies_processed": n_done,
             "files_changed": n_changed,
+            "changes": counted(self.changes),
             "counts": {name: {k: stage[k] for k in ("in", "kept", "dropped")} for name, stage in counts.items()},
             "verified": dict(checked),
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},

@@ -1,8 +1,8 @@
 """A folder that Hugging Face ``load_dataset`` reads, volumes and all.
 
 Enters: released cases. Leaves: a folder per split with its volumes and ``metadata.parquet`` (text, structure, and the
-volume of each row), the layout of `datasets`' NiftiFolder, whose column ``nifti`` gives a nibabel image; and a README.md
-whose front matter names the splits. Refuses: to need the `datasets` package.
+volume of each row), the layout of `datasets`' NiftiFolder, whose column ``nifti`` gives a nibabel image; and a
+README.md whose front matter names the splits. Refuses: to need the `datasets` package.
 """
 
 from __future__ import annotations
