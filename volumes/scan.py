@@ -51,19 +51,22 @@ def scan_source(source: Path, progress: Progress) -> Scan:
         There is no file at all.
     """
     from volumes.index import read_instance
+    from volumes.missing_uids import fill_uids
     from volumes.sources import iter_files
 
     instances: list[Instance] = []
     dropped: list[FileDrop] = []
     with progress.task("reading headers") as task:
         for found in iter_files(source):
-            answer = found if isinstance(found, FileDrop) else read_instance(found)
+            answer = found if isinstance(found, FileDrop) else read_instance(found, may_lack_uids=True)
             if isinstance(answer, FileDrop):
                 dropped.append(answer)
                 task.advance(1, dropped=1)
             else:
                 instances.append(answer)
                 task.advance(1, DICOM=1)
+    instances, without_uid = fill_uids(instances)
+    dropped += without_uid
     if not instances and not dropped:
         raise DataError("the source holds no files: expected a folder, file or archive with DICOM in it")
     return Scan(group_series(instances), tuple(sorted(dropped, key=lambda drop: drop.file)))
