@@ -21,6 +21,7 @@ MIN_VOXELS = 10_000
 
 AIR_RANGE_HU = (-1150, -850)
 SOFT_RANGE_HU = (-200, 300)
+FAT_RANGE_HU = (-140, -50)
 AIR_OFF_HU = 40
 """Air of real scanners lies within this of -1000; clipped air at -1024 as well."""
 
@@ -89,6 +90,18 @@ def is_decisive(histogram: np.ndarray) -> bool:
         and marks.soft_hu is not None
         and marks.soft_share > 0.05
     )
+
+
+def why_unproven(histogram: np.ndarray) -> str | None:
+    """What is missing before values of an unknown kind may be called HU: something as light as air or fat.
+
+    MR, PET and label maps have nothing well below zero, and neither has a CT that was stored without its intercept.
+    """
+    if histogram.sum() < MIN_VOXELS:
+        return "too few voxels to show what their values are"
+    if _share(histogram, *AIR_RANGE_HU) > 0.005 or _share(histogram, *FAT_RANGE_HU) > 0.005:
+        return None
+    return "nothing lies where air or fat would"
 
 
 def why_shifted(histogram: np.ndarray) -> str | None:

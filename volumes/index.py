@@ -49,8 +49,11 @@ IMAGE_SOP_CLASSES = (
 SPECTROSCOPY_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4.2"
 
 
-def read_instance(ref: FileRef) -> Instance | FileDrop:
+def read_instance(ref: FileRef, *, may_lack_uids: bool = False) -> Instance | FileDrop:
     """The typed header of `ref`, or why it has none.
+
+    An instance without all of its UIDs is a drop (NO_UID), unless it `may_lack_uids`, since the caller knows its
+    neighbours and will fill them (`volumes.missing_uids`).
 
     Never raises for a bad file. A drop names the series where the header still tells it, so that the rest of that
     series is not mistaken for the whole.
@@ -62,10 +65,10 @@ def read_instance(ref: FileRef) -> Instance | FileDrop:
         return FileDrop(ref, error.reason, error.detail, _series_uid(Values(error.elements)))
     except VolumeError as error:
         return FileDrop(ref, error.reason, error.detail)
-    return instance_of(ref, header)
+    return instance_of(ref, header, may_lack_uids=may_lack_uids)
 
 
-def instance_of(ref: FileRef, header: Header) -> Instance | FileDrop:
+def instance_of(ref: FileRef, header: Header, *, may_lack_uids: bool = False) -> Instance | FileDrop:
     """Type the values of a parsed header."""
     repairs = list(header.repairs)
     if ref.is_salvaged:
@@ -80,7 +83,7 @@ def instance_of(ref: FileRef, header: Header) -> Instance | FileDrop:
         "SeriesInstanceUID": values.uid("SeriesInstanceUID"),
     }
     missing = [keyword for keyword, uid in uids.items() if not uid]
-    if missing:
+    if missing and not (may_lack_uids and _could_be_image(values)):
         return FileDrop(ref, DropReason.NO_UID, " ".join(missing), uids["SeriesInstanceUID"])
     kind = _kind(sop_class, header.bulk is not None and header.bulk.tag == PIXEL_DATA)
     try:
@@ -209,6 +212,11 @@ def _kind(sop_class: str, has_pixels: bool) -> InstanceKind:
         return "other"
     known = any(sop_class == root or sop_class.startswith(root + ".") for root in IMAGE_SOP_CLASSES)
     return "image" if has_pixels or known else "other"
+
+
+def _could_be_image(values: Values) -> bool:
+    """Whether it is worth to look for the UIDs of an instance: it has a modality and a matrix."""
+    return bool(values.text("Modality")) and values.integer("Rows") is not None
 
 
 def _date(values: Values, keyword: str) -> str | None:

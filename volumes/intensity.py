@@ -60,11 +60,12 @@ def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int]) 
     tally = read_codes(stack, grid)
     if stack.head.modality == "CT":
         reading, repairs = decide(tally, stack.head)
-        return _apply(tally, reading, hu_range, repairs)
+        return apply_reading(tally, reading, hu_range, repairs)
     return _arbitrary(tally)
 
 
-def _apply(tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair]) -> Intensities:
+def apply_reading(tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair]) -> Intensities:
+    """Turn the codes to HU in place: padding to air, clipped to `hu_range`."""
     from volumes.kernels import apply_table
 
     low, high = hu_range

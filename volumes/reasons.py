@@ -34,7 +34,7 @@ class DropReason(Code):
     DUPLICATE_FILE = "DUPLICATE_FILE", "the same bytes were found before under another name"
     # identity
     NO_PATIENT = "NO_PATIENT", "the file names no patient"
-    NO_UID = "NO_UID", "study, series or instance UID is missing"
+    NO_UID = "NO_UID", "study, series or instance UID is missing, and nothing shows which images belong together"
     PATIENT_CONFLICT = "PATIENT_CONFLICT", "several patients claim one study, series, accession or report number"
     UID_COLLISION = "UID_COLLISION", "two different images share one instance UID"
     # encoding and pixels
@@ -86,6 +86,7 @@ class RepairCode(Code):
     ASSUME_IMPLICIT_LE = "ASSUME_IMPLICIT_LE", "no file meta: read as the syntax that parses to the end"
     META_LENGTH = "META_LENGTH", "the file meta group length was wrong"
     TS_GUESSED = "TS_GUESSED", "the transfer syntax was found by parsing"
+    UID_SYNTHESISED = "UID_SYNTHESISED", "a missing UID was taken from neighbours or made from content and folder"
     DECIMAL_COMMA = "DECIMAL_COMMA", "a decimal comma was read as a point"
     VR_BY_DICTIONARY = "VR_BY_DICTIONARY", "a wrong or unknown VR was replaced by the dictionary's"
     PAD_BYTE = "PAD_BYTE", "a trailing pad byte was ignored"

@@ -1,7 +1,7 @@
 """What is in a source: every file read or dropped, every image in its series.
 
-Enters: a folder, file or archive. Leaves: series of instances, and the files that are none. Refuses: to lose a file:
-each is an instance of a series or a drop.
+Enters: a folder, file or archive, or several of them. Leaves: series of instances, NIfTI images, and the files that are
+neither. Refuses: to lose a file: each is an instance of a series, a NIfTI image or a drop.
 """
 
 from __future__ import annotations
@@ -10,10 +10,19 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from t3dkit.errors import DataError
 from t3dkit.progress import Progress
-from volumes.records import FileDrop, Instance
+from volumes.headers import NIFTI
+from volumes.reasons import DropReason
+from volumes.records import FileDrop, FileRef, Instance
+
+if TYPE_CHECKING:
+    from volumes.nifti_input import NiftiImage
+
+Source = Path | tuple[Path, ...]
+"""A folder, file or archive, or several."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +34,18 @@ class Scan:
     series : tuple of tuple of Instance
         Sorted by study, series and, where the UID is missing, folder.
     dropped : tuple of FileDrop
+    niftis : tuple of NiftiImage
+        Sorted by name.
     """
 
     series: tuple[tuple[Instance, ...], ...]
     dropped: tuple[FileDrop, ...]
+    niftis: tuple[NiftiImage, ...] = ()
 
     @property
     def n_files(self) -> int:
         """Files found; the sum of those that are kept and those that are dropped."""
-        return sum(len(instances) for instances in self.series) + len(self.dropped)
+        return sum(len(instances) for instances in self.series) + len(self.dropped) + len(self.niftis)
 
     def lost_of(self, series_instance_uid: str) -> tuple[FileDrop, ...]:
         """Files that name a series but could not be read."""
@@ -42,7 +54,7 @@ class Scan:
         return tuple(drop for drop in self.dropped if drop.series_instance_uid == series_instance_uid)
 
 
-def scan_source(source: Path, progress: Progress) -> Scan:
+def scan_source(source: Source, progress: Progress) -> Scan:
     """Read the header of every file under `source`.
 
     Raises
@@ -50,23 +62,44 @@ def scan_source(source: Path, progress: Progress) -> Scan:
     DataError
         There is no file at all.
     """
-    from volumes.index import read_instance
+    from volumes.missing_uids import fill_uids
     from volumes.sources import iter_files
 
     instances: list[Instance] = []
     dropped: list[FileDrop] = []
+    niftis: list[NiftiImage] = []
     with progress.task("reading headers") as task:
         for found in iter_files(source):
-            answer = found if isinstance(found, FileDrop) else read_instance(found)
+            answer = found if isinstance(found, FileDrop) else _read(found)
             if isinstance(answer, FileDrop):
                 dropped.append(answer)
                 task.advance(1, dropped=1)
-            else:
+            elif isinstance(answer, Instance):
                 instances.append(answer)
                 task.advance(1, DICOM=1)
-    if not instances and not dropped:
-        raise DataError("the source holds no files: expected a folder, file or archive with DICOM in it")
-    return Scan(group_series(instances), tuple(sorted(dropped, key=lambda drop: drop.file)))
+            else:
+                niftis.append(answer)
+                task.advance(1, NIfTI=1)
+    instances, without_uid = fill_uids(instances)
+    dropped += without_uid
+    if not instances and not dropped and not niftis:
+        raise DataError("the source holds no files: expected a folder, file or archive with DICOM or NIfTI in it")
+    return Scan(
+        group_series(instances),
+        tuple(sorted(dropped, key=lambda drop: drop.file)),
+        tuple(sorted(niftis, key=lambda image: image.file)),
+    )
+
+
+def _read(ref: FileRef) -> Instance | NiftiImage | FileDrop:
+    from volumes.index import read_instance
+
+    answer = read_instance(ref, may_lack_uids=True)
+    if isinstance(answer, FileDrop) and answer.reason == DropReason.NOT_DICOM and answer.detail == NIFTI:
+        from volumes.nifti_input import read_nifti_header
+
+        return read_nifti_header(ref)
+    return answer
 
 
 def group_series(instances: Sequence[Instance]) -> tuple[tuple[Instance, ...], ...]:
