@@ -37,7 +37,7 @@ _HARD_NEWLINE = frozenset(f"\x0c{BREAK}")
 _SPACES = re.compile(" {2,}")
 _COMMA_AFTER_STOP = re.compile(r"(?<=[.:?!]) {0,4},(?=\s*\S)")
 _COMMA_BEFORE_HEADING = re.compile(r"(?<=[A-Za-z0-9)\]]) ?,(?=[A-Z][A-Za-z&/ -]{1,60}:)")
-_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z)]),(?=[A-Z][a-z]{2})")
+_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9)]),(?=[A-Z][a-z]{2})")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
 _KEYWORDS_AT_LEAST = 5
@@ -247,15 +247,19 @@ _GLUED_LIST = re.compile(r"(?<=[A-Za-z0-9)\]])[.,](?=[a-z])")
 
 
 def _keyword_tail_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
-    """A list of keywords glued to the last sentence: ``right cheek.radiology, sinuses, mandible, maxilla, ct``."""
+    """A list of keywords behind the text, on a line of its own or glued: ``right cheek.radiology, sinuses, ct``."""
     line = text.rfind(BREAK) + 1
+    if line and text[line : line + 1].islower() and _is_keywords(text[line:]):
+        return [(line - 1, len(text), "")], [(line, len(text))]
     last_sentence = max(text.rstrip(" .").rfind(". "), line)
     for glue in _GLUED_LIST.finditer(text, last_sentence):
-        tail = text[glue.end() :].rstrip(" ,")
-        items = [item for item in tail.split(",") if item.strip()]
-        if len(items) < _KEYWORDS_AT_LEAST:
-            break
-        if "." not in tail and all(len(item.split()) <= 6 for item in items):
+        if _is_keywords(text[glue.end() :]):
             start = glue.end() if text[glue.start()] == "." else glue.start()
             return [(start, len(text), "")], [(start, len(text))]
     return [], []
+
+
+def _is_keywords(tail: str) -> bool:
+    items = [item for item in tail.rstrip(" ,").split(",") if item.strip()]
+    is_list = len(items) >= _KEYWORDS_AT_LEAST and "." not in tail
+    return is_list and all(len(item.split()) <= 6 for item in items)

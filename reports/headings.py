@@ -137,7 +137,7 @@ def _tidy(words: str) -> str:
 def _whole_line(line: str) -> Resolved | None:
     """A heading alone on its line, with or without a colon."""
     words = _tidy(line)
-    if not words or len(words) > 120 or line.rstrip().endswith((".", ",")):
+    if not words or len(words) > 120 or line.rstrip().endswith((".", ",")) or ": " in words:
         return None
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
         return _resolve(words, True) if len(words) <= MAX_HEADING else None
@@ -146,7 +146,7 @@ def _whole_line(line: str) -> Resolved | None:
         return known
     if not words.isupper():
         return None
-    if is_title(words.lower()):
+    if is_title(words.lower()) or _names_examination(words):
         return Resolved("title", "procedure", _organ(words) or ())
     resolved = _resolve(words, True) if len(words) <= 40 and len(words.split()) <= 4 else None
     # a line in capitals that is in no list is prose more often than a heading
@@ -217,6 +217,12 @@ def listed(name: str) -> frozenset[str]:
 def is_title(words: str) -> bool:
     """Whether words in lower case begin as the name of an examination does."""
     return words.startswith(tuple(f"{title} " for title in read_data("headings")["titles"]))
+
+
+def _names_examination(capitals: str) -> bool:
+    """Whether a line in capitals is the name of an examination: "LEFT LEG VENOUS DOPPLER ULTRASOUND"."""
+    words = capitals.lower().split()
+    return len(words) <= 14 and not listed("modalities").isdisjoint(words) and listed("prose").isdisjoint(words)
 
 
 @lru_cache(maxsize=4096)

@@ -59,7 +59,7 @@ class Block:
 
 def find_blocks(text: str) -> list[Block]:
     """Cut a cleaned text into blocks that cover it without overlap, in order."""
-    found = list(find_headings(text))
+    found = _as_note(list(find_headings(text)))
     blocks: list[Block] = []
     first = found[0].start if found else len(text)
     if text[:first].strip(_BLANK):
@@ -79,6 +79,16 @@ def find_blocks(text: str) -> list[Block]:
                 narrative = _section_of_preamble(text[stop:end], found)
             blocks.append(Block(narrative, narrative != blocks[-1].section, "", stop, stop, end))
     return blocks
+
+
+def _as_note(found: list[Heading]) -> list[Heading]:
+    """In a clinical note "EXAM" is the examination of a patient, not the name of a radiological one."""
+    if len({h.words.lower() for h in found} & listed("clinical")) < 2:
+        return found
+    return [
+        h._replace(resolved=Resolved("section", "other")) if h.words.lower() in ("exam", "examination") else h
+        for h in found
+    ]
 
 
 def _block(heading: Heading, section: SectionName | None, text: str, end: int) -> Block:
