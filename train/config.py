@@ -10,35 +10,39 @@ starts from and overrides single keys.
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
 
 from t3dkit.errors import ConfigError
 
 SCALES = ("cpu", "gpu")
-NETWORKS = ("unet", "segresnet", "swinunetr", "resnet50")
 METHODS_WITHOUT_STEPS = ("scratch",)
-TCL_FORMS = ("conditioned", "obvious", "no_text")
-CROP_POLICIES = ("aligned", "random", "whole")
-CORRUPTIONS = ("mask", "shuffle", "inpaint", "outpaint")
 
-T = TypeVar("T")
+STRICT = ConfigDict(extra="forbid", strict=True)
+Count = Annotated[int, Field(ge=1)]
+Some = Field(min_length=1)
+CorruptionKind = Literal["mask", "shuffle", "inpaint", "outpaint"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class CropConfig:
     """Which crops are drawn, and which sentences belong to one."""
 
     size_vox: int = 32  # edge of a cubic crop, voxels of the data set's grid
-    policy: str = "aligned"  # aligned: on the sentence's region; random: anywhere; whole: down-sampled volume
-    sections: tuple[str, ...] = ("findings", "impression", "addendum", "other")  # those that state what is seen
+    # aligned: on the sentence's region; random: anywhere; whole: down-sampled volume
+    policy: Literal["aligned", "random", "whole"] = "aligned"
+    # those that state what is seen
+    sections: Annotated[tuple[str, ...], Some] = ("findings", "impression", "addendum", "other")
     coverage_threshold: float = 0.5  # a sentence belongs to a crop that covers this much of what it could of its box
-    max_sentences: int = 4  # of a view, best covered first
+    max_sentences: Count = 4  # of a view, best covered first
     part_fraction: float = 0.75  # a box larger than this share of the crop's edge: both views cover one part of it
     abnormal_weight: float = 4.0  # of a sentence that states a finding, against 1 for a normal one
     rare_region_power: float = 0.5  # weight ~ (sentences on the region) ** -power; 0: as frequent as they are
@@ -46,7 +50,7 @@ class CropConfig:
     shuffled_reports: bool = False  # ablation: each pair gets another patient's sentences
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class IntensityConfig:
     """From HU to what the network sees, and how views differ."""
 
@@ -56,29 +60,29 @@ class IntensityConfig:
     noise: float = 0.02  # standard deviation of the noise added to a view, normalised units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class CorruptionConfig:
     """What TIR hides."""
 
-    kinds: tuple[str, ...] = ("mask",)  # one is drawn per crop
+    kinds: Annotated[tuple[CorruptionKind, ...], Some] = ("mask",)  # one is drawn per crop
     ratio: tuple[float, float] = (0.5, 0.9)  # share of the crop that is hidden, drawn uniformly
     block_vox: int = 8
     cover_region: bool = True  # the sentence's region is hidden whole, so that the text has something to say
     fill: float = 0.0  # normalised units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TclConfig:
     """Text-informed contrastive learning."""
 
     weight: float = 1.0
-    form: str = "conditioned"
+    form: Literal["conditioned", "obvious", "no_text"] = "conditioned"
     temperature: float = 0.07
     soft_positive: float = 0.5  # target weight of an equal or likewise normal sentence, against 1 for its own
     width: int = 64  # of the vectors compared
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TirConfig:
     """Text-informed image restoration."""
 
@@ -86,7 +90,7 @@ class TirConfig:
     text: bool = True  # False: plain restoration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class AlignConfig:
     """Sentence-crop alignment (SigLIP)."""
 
@@ -95,17 +99,17 @@ class AlignConfig:
     whole_report: bool = False  # text is the whole report, not the sentence (preset clip)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class ImageConfig:
     """The image encoder: a MONAI network and its arguments."""
 
-    network: str = "unet"
-    channels: tuple[int, ...] = (16, 32, 64, 128)  # unet
+    network: Literal["unet", "segresnet", "swinunetr", "resnet50"] = "unet"
+    channels: Annotated[tuple[Count, ...], Some] = (16, 32, 64, 128)  # unet
     res_units: int = 1  # unet
     features: int = 8  # unet, segresnet: channels at full resolution; swinunetr: feature size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class TextConfig:
     """The text encoder: embedded (encoder = ""), or a Hugging Face name or folder."""
 
@@ -120,19 +124,19 @@ class TextConfig:
     warmup_steps: int = 600  # masked-language steps on the train split's sentences, before step 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class LoopConfig:
     """How long, how fast, how often."""
 
-    steps: int = 800
-    batch: int = 8  # of each process and micro-step
-    accumulate: int = 1
+    steps: Annotated[int, Field(ge=0)] = 800
+    batch: Count = 8  # of each process and micro-step
+    accumulate: Count = 1
     learning_rate: float = 1e-3
     warmup_steps: int = 20
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     seed: int = 0
-    precision: str = "auto"  # auto: bf16 on a GPU, float32 on a CPU
+    precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 on a GPU, float32 on a CPU
     activation_checkpointing: bool = False
     checkpoint_every: int = 200
     sample_every: int = 200
@@ -140,7 +144,7 @@ class LoopConfig:
     threads: int = 0  # of torch on a CPU; 0: torch's own choice
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class EvaluateConfig:
     """How much `evaluate` does."""
 
@@ -151,7 +155,7 @@ class EvaluateConfig:
     pool: int = 256  # largest retrieval pool
     bootstrap: int = 1000
     volume_crops: int = 64  # crops per volume for the finding probes
-    segment_organs: tuple[str, ...] = (
+    segment_organs: Annotated[tuple[str, ...], Some] = (
         "liver",
         "spleen",
         "kidney_left",
@@ -160,19 +164,19 @@ class EvaluateConfig:
         "heart",
     )  # of the label maps "organs"; where none of them is there, all classes
     segment_steps: int = 150
-    segment_fractions: tuple[float, ...] = (1.0,)
-    segment_seeds: tuple[int, ...] = (0,)
+    segment_fractions: Annotated[tuple[float, ...], Some] = (1.0,)
+    segment_seeds: Annotated[tuple[int, ...], Some] = (0,)
     segment_batch: int = 4
     segment_validation: int = 48  # held-out crops that Dice is measured on
     seed: int = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=STRICT)
 class Config:
     """Everything a run is made from; written to ``RUN/config.json``."""
 
     method: str = "t3d"
-    scale: str = "cpu"
+    scale: Literal["cpu", "gpu"] = "cpu"
     crop: CropConfig = field(default_factory=CropConfig)
     intensity: IntensityConfig = field(default_factory=IntensityConfig)
     corruption: CorruptionConfig = field(default_factory=CorruptionConfig)
@@ -183,6 +187,24 @@ class Config:
     text: TextConfig = field(default_factory=TextConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    @model_validator(mode="after")
+    def _is_sound(self) -> Config:
+        low, high = self.corruption.ratio
+        size, block, factor = self.crop.size_vox, self.corruption.block_vox, shrink_factor(self.image)
+        checks = (
+            (0 < low <= high <= 1, "corruption.ratio must be 0 < low <= high <= 1"),
+            (not size % block and not size % factor, f"crop.size_vox must be a multiple of {block} and {factor}"),
+            (size >= 2 * factor, f"crop.size_vox must be at least {2 * factor} for {self.image.network}"),
+            (
+                not self.tcl.weight or self.loop.batch * self.loop.accumulate > 1,
+                "loop.batch or loop.accumulate must be at least 2 for a contrastive loss",
+            ),
+        )
+        for holds, says in checks:
+            if not holds:
+                raise ValueError(says)
+        return self
 
 
 def preset_names() -> tuple[str, ...]:
@@ -217,56 +239,30 @@ def load_config(name: str | None = None, words: Sequence[str] = (), *, scale: st
     table: dict[str, Any] = {}
     for layer in (_preset(scale), _preset(method), own, {"scale": scale, "method": method}):
         _merge(table, layer)
-    config = build(Config, table, "")
-    _require_sound(config)
-    return config
+    return build(Config, table)
 
 
-def build(kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    """`table` as the frozen dataclass `kind`, strictly: unknown keys and wrong types are errors.
+def build(kind: type[Any], table: Mapping[str, Any], where: str = "") -> Any:
+    """`table` as the frozen record `kind`, strictly: unknown keys and wrong types are errors.
 
     Raises
     ------
     ConfigError
         Names the key, what was expected and what was found.
     """
-    hints = get_type_hints(kind)
-    unknown = sorted(set(table) - set(hints))
-    if unknown:
-        raise ConfigError(f"unknown configuration key {where}{unknown[0]!r}; known here: {', '.join(sorted(hints))}")
-    return kind(**{key: _typed(value, hints[key], where + key) for key, value in table.items()})
+    try:
+        # As JSON, where a list may fill a tuple and a table a record, and all else stays strict.
+        return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = where + ".".join(str(part) for part in first["loc"])
+        says = "there is no such key" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        raise ConfigError(f"configuration key {key!r}: {says}, found {first['input']!r}" if key else says) from None
 
 
-def as_table(config: Config) -> dict[str, Any]:
-    """`config` as plain dictionaries and lists, as `build` reads it back."""
-    return _plain(dataclasses.asdict(config))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _typed(value: Any, hint: Any, key: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f"configuration key {key!r}: expected a table, found {value!r}")
-        return build(hint, value, key + ".")  # type: ignore[arg-type]
-    origin = getattr(hint, "__origin__", None)
-    if origin is tuple:
-        parts = hint.__args__
-        fixed = None if len(parts) == 2 and parts[1] is Ellipsis else len(parts)
-        if not isinstance(value, (list, tuple)) or (fixed is not None and len(value) != fixed) or not value:
-            raise ConfigError(
-                f"configuration key {key!r}: expected a list{f' of {fixed}' if fixed else ''}, found {value!r}"
-            )
-        return tuple(_typed(item, parts[0], key) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not hint:
-        raise ConfigError(f"configuration key {key!r}: expected {hint.__name__}, found {value!r}")
-    return value
+def as_table(config: Any) -> dict[str, Any]:
+    """A record as plain dictionaries and lists, as `build` reads it back."""
+    return TypeAdapter(type(config)).dump_python(config, mode="json")
 
 
 def _own_table(name: str | None) -> dict[str, Any]:
@@ -321,35 +317,6 @@ def _device_scale() -> str:
     import torch
 
     return "gpu" if torch.cuda.is_available() else "cpu"
-
-
-def _require_sound(config: Config) -> None:
-    checks = [
-        (config.image.network in NETWORKS, "image.network", NETWORKS),
-        (config.tcl.form in TCL_FORMS, "tcl.form", TCL_FORMS),
-        (config.crop.policy in CROP_POLICIES, "crop.policy", CROP_POLICIES),
-        (set(config.corruption.kinds) <= set(CORRUPTIONS), "corruption.kinds", CORRUPTIONS),
-        (config.loop.precision in ("auto", "float32", "bf16"), "loop.precision", ("auto", "float32", "bf16")),
-    ]
-    for holds, key, known in checks:
-        if not holds:
-            raise ConfigError(f"configuration key {key!r}: expected one of {', '.join(known)}")
-    low, high = config.corruption.ratio
-    if not 0 < low <= high <= 1:
-        raise ConfigError("configuration key 'corruption.ratio': expected 0 < low <= high <= 1")
-    if config.crop.size_vox % config.corruption.block_vox or config.crop.size_vox % shrink_factor(config.image):
-        raise ConfigError(
-            f"crop.size_vox {config.crop.size_vox} must be a multiple of corruption.block_vox "
-            f"{config.corruption.block_vox} and of the encoder's {shrink_factor(config.image)}"
-        )
-    if config.crop.size_vox < 2 * shrink_factor(config.image):
-        raise ConfigError(
-            f"crop.size_vox must be at least {2 * shrink_factor(config.image)} for {config.image.network}"
-        )
-    if min(config.loop.batch, config.loop.accumulate, config.crop.max_sentences) < 1:
-        raise ConfigError("loop.batch, loop.accumulate and crop.max_sentences must be at least 1")
-    if config.tcl.weight and config.loop.batch < 2 and config.loop.accumulate < 2:
-        raise ConfigError("loop.batch must be at least 2 for a contrastive loss")
 
 
 def shrink_factor(image: ImageConfig) -> int:

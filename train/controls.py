@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from train.bench import Bench, Features
-from train.config import TCL_FORMS
 from train.intervals import mean_interval
 from train.losses import contrast_logits, contrast_loss, restoration_errors, soft_targets
 from train.readout import Readout
@@ -36,7 +35,7 @@ def text_only(bench: Bench) -> dict[str, Any]:
     if size < 2:
         return {"skipped": "fewer than two held-out sentences that differ"}
     result: dict[str, Any] = {"batch": size, "chance": 1.0 / size, "n_batches": len(batches)}
-    for form in TCL_FORMS[:2]:
+    for form in ("conditioned", "obvious"):
         own = bench.model.readout is not None and bench.run.config.tcl.form == form
         readout = bench.model.readout if own else trained_readout(bench, form)
         assert readout is not None

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError, HeaderTypeError
+from nibabel.wrapstruct import WrapStructError
 
 from curation.contract import Dataset
 from t3dkit.atomic import atomic_path
@@ -27,9 +29,7 @@ from train.errors import UnreadableVolume
 AIR_HU = -1024
 """HU outside the volume, as the data set's own padding (design.md, section 5)."""
 
-HEADER_BYTES = 348
-_DTYPES = {2: np.uint8, 4: np.int16, 512: np.uint16}
-"""NIfTI-1 `datatype` codes that a data set may hold: labels are uint8, volumes int16 (nifti1.h, DT_*)."""
+DTYPES = (np.dtype("<i2"), np.dtype("u1"))
 MAX_OPEN = 256
 
 
@@ -127,13 +127,6 @@ class VolumeStore:
         return target
 
 
-@dataclass(frozen=True)
-class _Header:
-    shape: tuple[int, int, int]
-    dtype: np.dtype
-    offset: int
-
-
 def map_nifti(path: Path) -> np.ndarray:
     """A three-dimensional, uncompressed NIfTI-1 file as a read-only (i, j, k) memory map.
 
@@ -143,34 +136,17 @@ def map_nifti(path: Path) -> np.ndarray:
         No NIfTI-1, another data type than a data set may hold, scaled voxels, or fewer bytes than promised.
     OSError
         The file cannot be read.
-
-    References
-    ----------
-    NIfTI-1.1, nifti1.h: `dim` at byte 40, `datatype` at 70, `vox_offset` at 108, `scl_slope` at 112.
     """
-    with open(path, "rb") as file:
-        header = _parse_header(file.read(HEADER_BYTES))
-    expected = header.offset + int(np.prod(header.shape)) * header.dtype.itemsize
-    if path.stat().st_size < expected:
-        raise DataError(f"the file ends early: {path.stat().st_size:,} of {expected:,} bytes")
-    # First axis fastest: nifti1.h stores i, j, k in Fortran order.
-    return np.memmap(path, dtype=header.dtype, mode="r", offset=header.offset, shape=header.shape, order="F")
-
-
-def _parse_header(raw: bytes) -> _Header:
-    if len(raw) < HEADER_BYTES or struct.unpack_from("<i", raw)[0] != HEADER_BYTES or raw[344:347] != b"n+1":
-        raise DataError("it is no little-endian NIfTI-1 file")
-    n_axes, i, j, k = struct.unpack_from("<4h", raw, 40)
-    code = struct.unpack_from("<h", raw, 70)[0]
-    offset, slope, intercept = struct.unpack_from("<3f", raw, 108)
-    if code not in _DTYPES:
-        raise DataError(f"NIfTI datatype {code}; a data set holds int16 volumes and uint8 labels")
-    if n_axes < 3 or min(i, j, k) < 1:
-        raise DataError(f"NIfTI dim {n_axes, i, j, k} is no volume")
-    # A slope of 0 or NaN means "not scaled".
-    if (slope not in (0.0, 1.0) and slope == slope) or (slope == 1.0 and intercept):
+    try:
+        proxy: Any = nibabel.Nifti1Image.from_filename(path, mmap="r").dataobj
+        voxels: np.ndarray = proxy.get_unscaled()
+    except (ImageFileError, HeaderDataError, HeaderTypeError, WrapStructError):
+        raise DataError("it is no NIfTI-1 file") from None
+    if voxels.dtype not in DTYPES or voxels.ndim != 3:
+        raise DataError(f"{voxels.dtype} {voxels.shape}; a data set holds int16 volumes and uint8 labels")
+    if (proxy.slope, proxy.inter) != (1.0, 0.0):
         raise DataError("the voxels are scaled (scl_slope); a data set holds HU as they are")
-    return _Header(shape=(i, j, k), dtype=np.dtype(_DTYPES[code]), offset=int(offset))
+    return voxels
 
 
 def cut(volume: np.ndarray, start_ijk: Sequence[int], size_vox: int, *, fill: int) -> np.ndarray:

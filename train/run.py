@@ -125,7 +125,7 @@ def open_run(root: Path | str) -> Run:
         ) from None
     if schema > RUN_SCHEMA:
         raise ConfigError(f"{root} has run schema {schema}, this program reads up to {RUN_SCHEMA}: update t3dkit")
-    config = build(Config, known["config"], "")
+    config = build(Config, known["config"])
     return Run(
         root=root,
         config=config,

@@ -25,7 +25,7 @@ WARMUP_RATE = 1e-3
 MASKED_SHARE = 0.15
 """Share of tokens to predict, as in BERT (Devlin et al., arXiv 1810.04805, section 3.1)."""
 IGNORED = -100
-"""Label that torch's cross entropy leaves out."""
+"""Label of a token that is not to be predicted."""
 
 
 class Tokens:
@@ -195,8 +195,9 @@ def warm_up(
             ids, labels = _masked(ids_all[rows, :longest], held, tokens, rng)
             mask = torch.from_numpy(held)
             hidden = encoder(input_ids=torch.from_numpy(ids), attention_mask=mask.long()).last_hidden_state
-            logits = hidden @ embedding.weight.T
-            loss = nn.functional.cross_entropy(logits.flatten(0, 1), torch.from_numpy(labels).flatten())
+            chosen = torch.from_numpy(labels != IGNORED)
+            logits = hidden[chosen] @ embedding.weight.T  # (chosen, vocabulary)
+            loss = nn.functional.cross_entropy(logits, torch.from_numpy(labels)[chosen])
             for group in optimizer.param_groups:
                 group["lr"] = WARMUP_RATE * min(1.0, (step + 1) / 20)
             optimizer.zero_grad(set_to_none=True)
