@@ -148,10 +148,15 @@ class SplitConfig(_Part):
 
 
 class DeidConfig(_Part):
-    """How text is de-identified."""
+    """How texts and faces are de-identified."""
 
     min_identifier_chars: int = Field(
         default=4, ge=2, description="characters; shorter identifiers are too common to search the whole data set for"
+    )
+    faces: Literal["remove", "withhold", "keep"] = Field(
+        default="remove",
+        description="what to do with a CT that shows a face: replace its front by air (withheld where the place is "
+        "doubtful), withhold it, or keep it as it is",
     )
 
 

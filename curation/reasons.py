@@ -26,6 +26,10 @@ class DropReason(Code):
         "LINK_CONFLICT",
         "one piece of evidence links, another contradicts it (patient, sex, birth date, study)",
     )
+    FACE_VISIBLE = (
+        "FACE_VISIBLE",
+        "the volume shows a face, which the configuration or a doubtful place forbids to release",
+    )
     # pairs
     NO_VOLUME = "NO_VOLUME", "no series of the study became a volume"
     NO_SENTENCES = "NO_SENTENCES", "the report holds no sentence"

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from curation.align.reasons import AlignFlag
 from curation.config import Config
 from curation.contract import affine_of
 from curation.index import stamp_of
@@ -165,9 +166,15 @@ class _Study:
         if isinstance(verdict, Dropped):
             self._close_series(row, verdict.reason, verdict.detail, stage="convert")
             return
-        row["verdict"] = "kept"
         volume = verdict.value
-        location = self._locate(volume, choice.stack, row)
+        location = self._locate(volume, choice.stack)
+        covered = self._cover_face(volume, location)
+        if covered is None:
+            self._close_series(row, DropReason.FACE_VISIBLE, "", stage="convert")
+            return
+        volume, location = covered
+        row["verdict"] = "kept"
+        self.rows["regions"] += [_region(self._volume_id(choice.stack), box, None) for box in location.boxes]
         written.append((self._volume(volume, choice.stack, row, location, verdict.repairs), location, choice.stack))
 
     def _volume(self, volume: Volume, stack: Stack, series: Row, location: Any, repairs: Sequence[Repair]) -> Row:
@@ -210,7 +217,20 @@ class _Study:
         self.series_uids[volume_id] = f"{stack.series_instance_uid}\x1f{stack.index}"
         return row
 
-    def _locate(self, volume: Volume, stack: Stack, series: Row) -> Any:
+    def _cover_face(self, volume: Volume, location: Any) -> tuple[Volume, Any] | None:
+        """The volume as it may be released, with what is still shown; None where it must not be."""
+        from curation.align.face import face_boxes, remove_face
+
+        policy = self.config.deid.faces
+        if policy == "keep" or not face_boxes(location):
+            return volume, location
+        defaced = remove_face(volume.data, volume.affine_ras, location) if policy == "remove" else None
+        if defaced is None:
+            return None
+        flag = Repair(AlignFlag.FACE_REMOVED, f"{100 * defaced.share:.1f}% of the body's voxels")
+        return replace(volume, data=defaced.data, repairs=(*volume.repairs, flag)), defaced.location
+
+    def _locate(self, volume: Volume, stack: Stack) -> Any:
         from curation.align.locate import locate_regions
         from curation.align.masks import find_label_map
 
@@ -223,9 +243,7 @@ class _Study:
             except DataError:  # one bad mask costs its boxes, not its study
                 flags = (PairFlag.MASK_UNREADABLE,)
         location = locate_regions(volume.data, volume.affine_ras, modality=volume.modality, mask=mask)
-        location = replace(location, flags=(*location.flags, *map(str, flags)))
-        self.rows["regions"] += [_region(self._volume_id(stack), box, None) for box in location.boxes]
-        return location
+        return replace(location, flags=(*location.flags, *map(str, flags)))
 
     # pairs
 
