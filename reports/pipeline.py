@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -31,6 +31,8 @@ from reports.vocabulary import split_words
 
 MAX_ABBREVIATION_TOKENS = 10
 """Tokens between parentheses. scispaCy ignores longer ones; looking no further keeps the time linear."""
+_WITHOUT_PICTURE = ("history", "indication", "other")
+"""Sections where "worse" and "previously" compare complaints, not examinations."""
 _TOO_LONG = re.compile(r"\S{120}")
 _PLAIN_TOKEN = re.compile(r"\w+|[^\w ]| ")
 
@@ -199,6 +201,8 @@ def set_tags(doc: Doc) -> Doc:
         body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
         mentions = find_mentions(words_text, words, aliases)
         judgement = judge_sentence(words, mentions.findings)
+        if block.section in _WITHOUT_PICTURE:
+            judgement = replace(judgement, is_prior_comparison=False)
         is_own = block is not last
         is_inherited = is_own or sentence.start < block.context_end
         context = Context(block.context if is_inherited else (), is_own=is_own)

@@ -67,6 +67,12 @@ def sections(text: str) -> list[tuple[str, str]]:
             [("impression", "Normal."), ("other", "Electronically signed by [NAME]")],
         ),
         ("FINDINGS:\nIMPRESSION: Normal.", [("impression", "Normal.")]),
+        ("COMPARISON: [DATE]\nFINDINGS: Clear.", [("comparison", "[DATE]"), ("findings", "Clear.")]),
+        (
+            "LEFT LEG VENOUS DOPPLER ULTRASOUND\nFINDINGS: Clear.",
+            [("procedure", "LEFT LEG VENOUS DOPPLER ULTRASOUND"), ("findings", "Clear.")],
+        ),
+        ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
 )
 def test_sections(text: str, expected: list[tuple[str, str]]) -> None:
