@@ -204,7 +204,7 @@ def _joint(line: str, following: str, width: int) -> str:
         return BREAK
     if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():
         return ""
-    if line[0].isupper() and line.strip(" *#:").lower() in _heading_words():
+    if any(one[0].isupper() and one.strip(" *#:").lower() in _heading_words() for one in (line, following)):
         return BREAK
     if line.rpartition(" ")[2].lower() in _never_last():
         return " "

@@ -33,6 +33,13 @@ _EDGE = " .-*_=#[](){}|:;>"
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
 
+_LETTERHEAD = re.compile(
+    r"(?:\[(?:NAME|PLACE|ADDRESS|PHONE|DATE|TIME|ID)\]|[\s,.:/()-]|M\.?D\b|D\.?O\b|Ph\.?D\b|Dr\b|Department|Dept|of\b|Radiology"
+    r"|Imaging|Diagnostic|Hospital|Clinic|University|Medical|Health|Cent(?:er|re)|AM\b|PM\b|at\b|on\b|by\b){1,40}"
+)
+"""A line of placeholders and what stands beside names and places."""
+
+
 class Resolved(NamedTuple):
     """What a heading's words mean."""
 
@@ -187,6 +194,8 @@ def _bare_inside(line: str, low: int, high: int) -> Iterator[Heading]:
 
 
 def _signature(line: str) -> bool:
+    if _LETTERHEAD.fullmatch(line) and "[" in line:
+        return True
     return line.lstrip("/*- [").lower().startswith(tuple(read_data("headings")["signature"]))
 
 

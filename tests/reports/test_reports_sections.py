@@ -178,6 +178,7 @@ HEADER = "Patient: [NAME] MRN: [ID]\nAccession: [ID]\nReferring physician: Dr. [
         "FINDINGS: The lungs are clear.\nElectronically signed by:\n[NAME], MD\n[DATE] [TIME]",
         "Patient: Jane Doe MRN: 12345 DOB: 1/2/1934 Findings: The lungs are clear.",
         "Dictated by: Dr. [NAME]\n\nThe lungs are clear.",
+        "[PLACE] Medical Center\nDepartment of Radiology, [PLACE]\n\nFINDINGS: The lungs are clear.\n[NAME]  Dr [NAME]",
     ],
 )
 def test_administrative_lines_are_no_sentences_and_end_with_their_value(text: str) -> None:
