@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.deidentify import Deidentifier, leaks
+from reports.profiles import NO_PROFILE, Profile
 from reports.reasons import DropReason
 from reports.records import MergedReport, ParsedReport, RawReport, ReportDrop
 from reports.sources import read_reports
@@ -41,12 +42,15 @@ class ParseSettings:
         Language of every report; None to find out.
     deidentify : bool
         False keeps the texts as they are.
+    profile : Profile
+        What the institution adds to the built-in lists.
     """
 
     columns: Mapping[str, str] | None = None
     key: bytes = b""
     language: str | None = None
     deidentify: bool = True
+    profile: Profile = NO_PROFILE
 
 
 @dataclass
@@ -124,7 +128,7 @@ def _parse_one(corpus: Corpus, report: MergedReport, settings: ParseSettings) ->
             return
         corpus.replaced.update(clean.kinds)
     try:
-        parsed = parse_report(text, language=settings.language or raw.language)
+        parsed = parse_report(text, language=settings.language or raw.language, profile=settings.profile)
     except Exception as error:
         _drop_all(corpus, report, "parse", DropReason.PARSE_FAILED, type(error).__name__)
         return

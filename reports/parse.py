@@ -12,6 +12,7 @@ from functools import cache
 from reports.clean import BREAK, Cleaned, clean
 from reports.measurements import find_measurements_mm
 from reports.pointers import find_pointer
+from reports.profiles import NO_PROFILE, Profile, plain
 from reports.reasons import ReportFlag
 from reports.records import ParsedReport, Section, Sentence
 from reports.sections import Block
@@ -31,7 +32,7 @@ class ParseFlag(Code):
     TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"
 
 
-def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
+def parse_report(text: str, *, language: str | None = None, profile: Profile = NO_PROFILE) -> ParsedReport:
     """Parse one report.
 
     Parameters
@@ -40,6 +41,8 @@ def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
         The narrative; de-identified text may hold placeholders such as ``[NAME]``.
     language : str, optional
         ISO 639-1 code, or a tag that begins with one; guessed from the text if None.
+    profile : Profile
+        What an institution adds to the built-in lists.
 
     Returns
     -------
@@ -50,13 +53,15 @@ def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
 
     code = language.lower()[:2] if language else guess_language(text)
     is_tagged = code in TAGGED_LANGUAGES
-    cleaned = clean(text)
-    doc = run_pipeline(cached_pipeline(tags=is_tagged), cleaned.text)
+    cleaned = clean(text, profile.headings)
+    doc = run_pipeline(cached_pipeline(tags=is_tagged), cleaned.text, profile)
     blocks: list[Block] = doc.user_data["t3d_blocks"]
     sentences: list[Sentence] = []
     for found in user_sentences(doc):
         span = cleaned.span(found.start, found.end)
         words = cleaned.text[found.start : found.end]
+        if profile.boilerplate and plain(words) in profile.boilerplate:
+            continue
         sentences.append(
             Sentence(
                 section=found.block.section,

@@ -24,6 +24,7 @@ from spacy.tokens import Doc, Span
 
 from reports.assertion import Judgement, judge_sentence
 from reports.mentions import find_mentions
+from reports.profiles import NO_PROFILE, Profile
 from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences
 from reports.tags import Context, Tags, tag_sentence
@@ -125,7 +126,7 @@ def make_abbreviations(nlp: Language, name: str) -> BoundedAbbreviationDetector:
 @Language.component("t3d_sections")
 def set_sections(doc: Doc) -> Doc:
     """Sections and sub-headings, as spans labelled with the section's name and as blocks in ``user_data``."""
-    blocks = find_blocks(text_of(doc))
+    blocks = find_blocks(text_of(doc), doc.user_data.get("t3d_profile", NO_PROFILE))
     doc.user_data["t3d_blocks"] = blocks
     offsets = doc.to_array(IDX)
     spans = []
@@ -248,10 +249,11 @@ def text_of(doc: Doc) -> str:
     return text
 
 
-def run_pipeline(nlp: Language, text: str) -> Doc:
-    """Run `nlp` on a cleaned text."""
+def run_pipeline(nlp: Language, text: str, profile: Profile = NO_PROFILE) -> Doc:
+    """Run `nlp` on a cleaned text; `profile` holds an institution's own headings."""
     doc = nlp.make_doc(text)
     doc.user_data["t3d_text"] = text  # the tokenizer loses no character
+    doc.user_data["t3d_profile"] = profile
     return nlp(doc)
 
 
