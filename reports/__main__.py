@@ -10,11 +10,12 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from reports.corpus import Corpus, ParseSettings, parse_source
 from reports.profiles import NO_PROFILE, read_profile
-from reports.tables import DROPPED, REPORTS, SENTENCES
+from reports.tables import DROPPED, ENTITIES, REPORTS, SENTENCES
 from t3dkit.atomic import write_text
 from t3dkit.command import Command, Program, Summary, existing_path, run_program
 from t3dkit.errors import ConfigError
@@ -31,6 +32,9 @@ de-identified texts with their sections) and OUT.dropped.parquet (every row that
   python -m reports parse reports.csv --out out/sentences.parquet
   python -m reports parse export.xlsx --columns text=Befund,accession=AuftragNr --out out/sentences.parquet
   python -m reports parse results.hl7 --columns accession=OBR-18 --out out/sentences.parquet
+
+With --model, OUT.entities.parquet has what a spaCy model recognised (and the concepts its linker found); no other table
+depends on it.
 
 Known identifiers and whatever looks like one become placeholders such as [NAME]; dates shift backwards by one number of
 days per patient, drawn with the key. Without --key the draw is the same for everybody who knows the patient id: give
@@ -66,6 +70,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _parse_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="OUT.parquet", help="the sentence table to write")
+    parser.add_argument("--model", default="", metavar="NAME", help="spaCy model for entities, such as en_core_sci_sm")
     _source_arguments(parser)
 
 
@@ -86,11 +91,15 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
 def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
     source = existing_path(arguments.source, what="reports")
     out = _out_path(arguments.out)
-    corpus = parse_source(source, _settings(arguments), progress)
+    corpus = parse_source(source, replace(_settings(arguments), model=arguments.model), progress)
     write_table(out, corpus.sentences, SENTENCES, sort_by=("report_id",))
     write_table(_beside(out, "reports"), corpus.reports, REPORTS, sort_by=("report_id",))
     write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
-    return _summary(corpus, out)
+    if arguments.model:
+        write_table(
+            _beside(out, "entities"), corpus.entities, ENTITIES, sort_by=("report_id", "char_start", "char_end")
+        )
+    return _summary(corpus, out) | ({"entities": len(corpus.entities)} if arguments.model else {})
 
 
 def _survey(arguments: argparse.Namespace, progress: Progress) -> Summary:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 from reports.clean import BREAK, Cleaned, clean
 from reports.measurements import find_measurements_mm
 from reports.pointers import find_pointer
 from reports.profiles import NO_PROFILE, Profile, plain
 from reports.reasons import ReportFlag
-from reports.records import ParsedReport, Section, Sentence
+from reports.records import Entity, ParsedReport, Section, Sentence
 from reports.sections import Block
 from reports.vocabulary import read_data
 from t3dkit.verdict import Code
@@ -32,7 +33,9 @@ class ParseFlag(Code):
     TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"
 
 
-def parse_report(text: str, *, language: str | None = None, profile: Profile = NO_PROFILE) -> ParsedReport:
+def parse_report(
+    text: str, *, language: str | None = None, profile: Profile = NO_PROFILE, model: str = ""
+) -> ParsedReport:
     """Parse one report.
 
     Parameters
@@ -43,18 +46,25 @@ def parse_report(text: str, *, language: str | None = None, profile: Profile = N
         ISO 639-1 code, or a tag that begins with one; guessed from the text if None.
     profile : Profile
         What an institution adds to the built-in lists.
+    model : str
+        Name or folder of a spaCy model whose entities are wanted besides; see `reports.pipeline.build_pipeline`.
 
     Returns
     -------
     ParsedReport
         Sections and sentences do not overlap and come in reading order; `Sentence.text` is its slice of `text`.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot be loaded.
     """
     from reports.pipeline import cached_pipeline, run_pipeline, user_sentences
 
     code = language.lower()[:2] if language else guess_language(text)
     is_tagged = code in TAGGED_LANGUAGES
     cleaned = clean(text, profile.headings)
-    doc = run_pipeline(cached_pipeline(tags=is_tagged), cleaned.text, profile)
+    doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, profile)
     blocks: list[Block] = doc.user_data["t3d_blocks"]
     sentences: list[Sentence] = []
     for found in user_sentences(doc):
@@ -80,7 +90,21 @@ def parse_report(text: str, *, language: str | None = None, profile: Profile = N
         )
     unknown = tuple(block.heading for block in blocks if block.is_unknown)
     flags = _flags(cleaned, blocks, is_tagged=is_tagged, has_unknown=bool(unknown))
-    return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags)
+    entities = _entities(cleaned, doc) if model else ()
+    return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags, entities)
+
+
+def _entities(cleaned: Cleaned, doc: Any) -> tuple[Entity, ...]:
+    """A model's entities, with what a linker such as scispaCy's left on them; none crosses a break."""
+    return tuple(
+        Entity(
+            cleaned.span(found.start_char, found.end_char),
+            found.label_,
+            tuple((str(name), float(value)) for name, value in found._.kb_ents) if found._.has("kb_ents") else (),
+        )
+        for found in doc.ents
+        if BREAK not in found.text
+    )
 
 
 def guess_language(text: str) -> str:

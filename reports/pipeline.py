@@ -29,6 +29,7 @@ from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences
 from reports.tags import Context, Tags, tag_sentence
 from reports.vocabulary import split_words
+from t3dkit.errors import ConfigError
 
 MAX_ABBREVIATION_TOKENS = 10
 """Tokens between parentheses. scispaCy ignores longer ones; looking no further keeps the time linear."""
@@ -214,18 +215,26 @@ def set_tags(doc: Doc) -> Doc:
     return doc
 
 
-def build_pipeline(*, tags: bool = True) -> Language:
+def build_pipeline(*, tags: bool = True, model: str = "") -> Language:
     """A new pipeline: scispaCy's tokenizer on a blank English model, then the components above.
 
     Parameters
     ----------
     tags : bool
         False leaves regions and assertions out, for a language whose anatomy is not known here.
+    model : str
+        Name or folder of an installed spaCy model, for example ``en_core_sci_sm``: its entities, and the concepts its
+        linker gives them, are found besides. Nothing else depends on it.
+
+    Raises
+    ------
+    ConfigError
+        The model is not there or cannot be loaded.
     """
     import spacy
 
-    nlp = spacy.blank("en")
-    nlp.max_length = 50_000_000  # characters; no statistical model runs here, so memory is not at stake
+    nlp = _load(model) if model else spacy.blank("en")
+    nlp.max_length = 50_000_000  # characters; no statistical model runs here by default, so memory is not at stake
     with warnings.catch_warnings():  # spaCy compiles scispaCy's patterns, whose "[[" alarms Python's re
         warnings.simplefilter("ignore", FutureWarning)
         nlp.tokenizer = BoundedTokenizer(nlp)
@@ -235,10 +244,26 @@ def build_pipeline(*, tags: bool = True) -> Language:
     return nlp
 
 
+_NOT_FROM_A_MODEL = ("parser", "senter", "sentencizer", "tagger", "morphologizer", "lemmatizer", "attribute_ruler")
+"""Components of a model that would cut sentences their own way, or that only cost time."""
+
+
+def _load(model: str) -> Language:
+    import spacy
+
+    try:
+        return spacy.load(model, exclude=_NOT_FROM_A_MODEL)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"spaCy model {model!r} cannot be loaded ({type(error).__name__}): install it, give the folder it lies in, "
+            "or leave it out; nothing but entities depends on it"
+        ) from None
+
+
 @cache
-def cached_pipeline(*, tags: bool = True) -> Language:
+def cached_pipeline(*, tags: bool = True, model: str = "") -> Language:
     """The pipeline, built once per process."""
-    return build_pipeline(tags=tags)
+    return build_pipeline(tags=tags, model=model)
 
 
 def text_of(doc: Doc) -> str:
