@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.reports_gold_files import GOLD, GoldReport, read_real, read_written
+from benchmarks.reports_gold_files import GoldReport, read_real, read_written
 from reports.parse import parse_report
 from reports.records import ParsedReport, Sentence, Span
 from reports.regions import region_tree
@@ -84,6 +84,16 @@ class Scores:
 
 COLUMNS = ["set", "reports", "sentences", "section F1", "sentence F1", "pysbd sentence F1", "region micro-F1"]
 COLUMNS += ["laterality F1", "assertion macro-F1", "is_normal F1", "prior F1", "measurement F1", "pointer F1"]
+
+SETS = {
+    ("written",): "written reports",
+    ("ct",): "real CT reports",
+    ("imaging",): "real other imaging",
+    ("ct", "imaging"): "real CT and imaging",
+    ("note",): "real clinical notes",
+    ("ct", "imaging", "note"): "all real notes",
+}
+"""Kinds of reports and the name of their set."""
 
 Errors = list[str]
 
@@ -257,17 +267,17 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--tuning-only", action="store_true", help="do not touch the other half at all")
     arguments = parser.parse_args([] if words is None else words)
     notes = find_notes()
-    sets = {"written": read_written(), "real": read_real(notes) if notes and (GOLD / "real.txt").is_file() else []}
+    reports = [*read_written(), *(read_real(notes) if notes else ())]
     print(" | ".join(COLUMNS))
-    for name, reports in sets.items():
-        for is_tuning in (True, False):
-            if not is_tuning and arguments.tuning_only:
-                continue
+    for kinds in SETS:
+        for is_tuning in (True,) if arguments.tuning_only else (True, False):
             errors: Errors = []
-            half = [one for one in reports if one.is_tuning == is_tuning]
+            half = [one for one in reports if one.kind in kinds and one.is_tuning == is_tuning]
+            if not half:
+                continue
             scores = score(half, lambda text: parse_report(text, language="en"), errors)
-            print(" | ".join([f"{name}, {'tuning' if is_tuning else 'untouched'}", *scores.row()]))
-            if is_tuning and arguments.errors:
+            print(" | ".join([f"{SETS[kinds]}, {'tuning' if is_tuning else 'untouched'}", *scores.row()]))
+            if is_tuning and arguments.errors and len(kinds) == 1:
                 print("\n".join(errors))
     return 0
 

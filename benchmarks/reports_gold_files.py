@@ -5,7 +5,7 @@ section. ``docs/reports_gold.md`` has the annotation guidelines.
 
 ``written_*.txt``, one report after ``=== id style``: a line is a sentence and, behind ``¦``, its labels; ``@name``
 opens a section; ``~`` begins raw text, or ends a line of it; ``\\n`` is a line break; ``!wrap 68`` wraps the report.
-``real.txt``: ``=== id``, then ``@name start end`` for a section and ``start end ¦ labels`` for a sentence.
+``real.txt``: ``=== id kind``, then ``@name start end`` for a section and ``start end ¦ labels`` for a sentence.
 
 Labels: region codes or their short forms, L R or B, a (absent) or u (uncertain), n (normal), p (compares with a prior),
 ``mm=32,14``, ``@series/image``.
@@ -49,6 +49,7 @@ class GoldReport:
     """A report with what a reader says is in it; sentences need no text, which their span slices."""
 
     name: str
+    kind: str  # written; or of a real note: ct, imaging (other pictures and endoscopy), note (clinical)
     text: str
     sections: list[tuple[SectionName, Span]] = field(default_factory=list)
     sentences: list[Sentence] = field(default_factory=list)
@@ -90,7 +91,7 @@ def read_real(notes: Path, folder: Path = GOLD) -> list[GoldReport]:
 
 def _written(chunk: str) -> GoldReport:
     head, *lines = chunk.splitlines()
-    report, wrap, pieces, at = GoldReport(head.split()[0], ""), 0, list[str](), 0
+    report, wrap, pieces, at = GoldReport(head.split()[0], "written", ""), 0, list[str](), 0
     pending: str | None = None
     open_section: tuple[SectionName, int] | None = None
     for line in lines:
@@ -168,8 +169,9 @@ def _wrapped(text: str, width: int) -> str:
 
 
 def _real(chunk: str, texts: dict[str, str]) -> GoldReport:
-    name, *lines = chunk.splitlines()
-    report = GoldReport(name.strip(), texts[name.strip()])
+    head, *lines = chunk.splitlines()
+    name, kind = head.split()
+    report = GoldReport(name, kind, texts[name])
     for line in filter(None, lines):
         place, _, labels = line.partition("¦")
         if line.startswith("@"):

@@ -98,7 +98,8 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -
     rules = _rules()
     cues = list(rules.cues.find(words))
     normal = [hit for hit in rules.normal.find(words) if hit.value == "phrases"]
-    is_compared = any(hit.value == "phrases" for hit in rules.compared.find(words))
+    # "if pain persists": a condition compares nothing
+    is_compared = bool(words) and words[0].lower != "if" and _has_phrase(rules.compared, words)
     stops = {index for hit in rules.terminators.find(words) for index in range(hit.start, hit.end)}
     breaks = stops | _restarts(words, rules)
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
@@ -106,6 +107,10 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -
         assertion = min(judged, key=_POSITIVITY.__getitem__)
         return Judgement(assertion, assertion == "absent", is_compared)
     return _judge_without_finding(words, cues, normal, is_compared, rules)
+
+
+def _has_phrase(phrases: Trie[str], words: Sequence[Word]) -> bool:
+    return any(hit.value == "phrases" for hit in phrases.find(words))
 
 
 _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}

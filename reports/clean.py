@@ -11,8 +11,9 @@ lines and an author ends short ones.
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
 from reports.records import Span
@@ -75,8 +76,10 @@ class Cleaned:
 Edit = tuple[int, int, str]
 
 
-def clean(original: str) -> Cleaned:
+def clean(original: str, headings: Container[str] = ()) -> Cleaned:
     """Clean a report's text; cleaning a cleaned text changes nothing.
+
+    `headings` are those of an institution, in lower case: alone on its line such a word is no part of a wrapped one.
 
     Control characters go, runs of spaces shrink, typographic quotes and dashes become plain, line breaks that were
     written as commas become breaks, wrapped lines are joined, page headers and glued keyword lists are left out.
@@ -86,7 +89,7 @@ def clean(original: str) -> Cleaned:
     text, origin = _rewrite(text, origin, [(m.start() + 1, m.end(), "") for m in _SPACES.finditer(text)])
     text, origin = _rewrite(text, origin, _comma_breaks(text))
     removed: list[Span] = []
-    for join in (_line_edits, _furniture_edits, _keyword_tail_edits):
+    for join in (partial(_line_edits, headings=headings), _furniture_edits, _keyword_tail_edits):
         edits, dropped = join(text)
         removed += [Span(origin[start], origin[end - 1] + 1) for start, end in dropped]
         text, origin = _rewrite(text, origin, edits)
@@ -161,7 +164,7 @@ def _lines(text: str) -> list[tuple[int, int, str]]:
     return lines
 
 
-def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
+def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[tuple[int, int]]]:
     """Join wrapped lines, break the others, leave out page furniture."""
     lines = _lines(text)
     kept = [line for line in lines if not _is_furniture(text[line[0] : line[1]])]
@@ -171,7 +174,7 @@ def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
     width = _wrap_width([end - start for start, end, _ in kept])
     edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
     for (start, end, _), (next_start, next_end, surely) in pairwise(kept):
-        joint = surely or _joint(text[start:end], text[next_start:next_end], width)
+        joint = surely or _joint(text[start:end], text[next_start:next_end], width, headings)
         if (end, next_start) and text[end:next_start] != joint:
             edits.append((end, next_start, joint))
     if kept[-1][1] < len(text):
@@ -196,7 +199,12 @@ def _never_last() -> frozenset[str]:
     return frozenset(read_data("layout")["full_stop"]["not_before_starter"])
 
 
-def _joint(line: str, following: str, width: int) -> str:
+def _is_heading(line: str, headings: Container[str]) -> bool:
+    words = line.strip(" *#:").lower()
+    return line[0].isupper() and (words in _heading_words() or words in headings)
+
+
+def _joint(line: str, following: str, width: int, headings: Container[str]) -> str:
     """What stands between two lines that one line break parted: `BREAK`, a space, or nothing after a hyphen."""
     if _LIST_ITEM.match(following) or _HEADING_START.match(following) or line.endswith(":"):
         return BREAK
@@ -204,7 +212,7 @@ def _joint(line: str, following: str, width: int) -> str:
         return BREAK
     if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():
         return ""
-    if line[0].isupper() and line.strip(" *#:").lower() in _heading_words():
+    if _is_heading(line, headings) or _is_heading(following, headings):
         return BREAK
     if line.rpartition(" ")[2].lower() in _never_last():
         return " "

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from reports.deidentify import Deidentifier, leaks
+from reports.profiles import NO_PROFILE, Profile
 from reports.reasons import DropReason
 from reports.records import MergedReport, ParsedReport, RawReport, ReportDrop
 from reports.sources import read_reports
 from reports.versions import merge_versions
+from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 
 _ID_CHARS = 16
@@ -41,12 +43,18 @@ class ParseSettings:
         Language of every report; None to find out.
     deidentify : bool
         False keeps the texts as they are.
+    profile : Profile
+        What the institution adds to the built-in lists.
+    model : str
+        Name or folder of a spaCy model whose entities are wanted besides.
     """
 
     columns: Mapping[str, str] | None = None
     key: bytes = b""
     language: str | None = None
     deidentify: bool = True
+    profile: Profile = NO_PROFILE
+    model: str = ""
 
 
 @dataclass
@@ -59,6 +67,7 @@ class Corpus:
     n_covered: int = 0
     n_unknown_headings: int = 0
     sentences: list[dict[str, Any]] = field(default_factory=list)
+    entities: list[dict[str, Any]] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
     dropped: list[dict[str, Any]] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -124,7 +133,11 @@ def _parse_one(corpus: Corpus, report: MergedReport, settings: ParseSettings) ->
             return
         corpus.replaced.update(clean.kinds)
     try:
-        parsed = parse_report(text, language=settings.language or raw.language)
+        parsed = parse_report(
+            text, language=settings.language or raw.language, profile=settings.profile, model=settings.model
+        )
+    except ConfigError:
+        raise  # the model is not there: no report's fault
     except Exception as error:
         _drop_all(corpus, report, "parse", DropReason.PARSE_FAILED, type(error).__name__)
         return
@@ -156,6 +169,7 @@ def _add(corpus: Corpus, report: MergedReport, parsed: ParsedReport, replaced: i
         }
     )
     corpus.sentences += sentence_rows(parsed, report_id)
+    corpus.entities += entity_rows(parsed, report_id)
 
 
 def sentence_rows(parsed: ParsedReport, report_id: str) -> list[dict[str, Any]]:
@@ -178,6 +192,21 @@ def sentence_rows(parsed: ParsedReport, report_id: str) -> list[dict[str, Any]]:
             "measurements_mm": list(sentence.measurements_mm),
         }
         for sentence in parsed.sentences
+    ]
+
+
+def entity_rows(parsed: ParsedReport, report_id: str) -> list[dict[str, Any]]:
+    """Rows of the entity table."""
+    return [
+        {
+            "report_id": report_id,
+            "char_start": one.span.start,
+            "char_end": one.span.end,
+            "text": parsed.text[one.span.start : one.span.end],
+            "label": one.label,
+            "concepts": [{"concept": name, "score": score} for name, score in one.concepts],
+        }
+        for one in parsed.entities
     ]
 
 

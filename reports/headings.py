@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, cast
 
 from reports.clean import BREAK
 from reports.mentions import Mention
+from reports.profiles import NO_PROFILE, Profile
 from reports.records import SectionName
 from reports.tags import heading_mentions
 from reports.vocabulary import read_data, split_words, vocabulary
@@ -31,6 +32,13 @@ HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
 _EDGE = " .-*_=#[](){}|:;>"
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
+
+
+_LETTERHEAD = re.compile(
+    r"(?:\[(?:NAME|PLACE|ADDRESS|PHONE|DATE|TIME|ID)\]|[\s,.:/()-]|M\.?D\b|D\.?O\b|Ph\.?D\b|Dr\b|Department|Dept|of\b|Radiology"
+    r"|Imaging|Diagnostic|Hospital|Clinic|University|Medical|Health|Cent(?:er|re)|AM\b|PM\b|at\b|on\b|by\b){1,40}"
+)
+"""A line of placeholders and what stands beside names and places."""
 
 
 class Resolved(NamedTuple):
@@ -52,25 +60,25 @@ class Heading(NamedTuple):
     is_at_start: bool = True  # of a line or list item, of a section's text, or of a chain of such headings
 
 
-def find_headings(text: str) -> Iterator[Heading]:
-    """Every heading of a cleaned text, in order."""
+def find_headings(text: str, profile: Profile = NO_PROFILE) -> Iterator[Heading]:
+    """Every heading of a cleaned text, in order; `profile` adds an institution's own."""
     start = 0
     for line in text.split(BREAK):
         if line.strip():
-            yield from _line_headings(line, start)
+            yield from _line_headings(line, start, profile)
         start += len(line) + 1
 
 
-def _line_headings(line: str, offset: int) -> Iterator[Heading]:
-    whole = _whole_line(line)
+def _line_headings(line: str, offset: int, profile: Profile) -> Iterator[Heading]:
+    whole = _whole_line(line, profile)
     if whole:
         yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE.replace(":", "")).endswith(":"))
         return
-    if _signature(line):
+    if _signature(line, profile):
         yield Heading(offset, offset, "", Resolved("signature", "other"), False)
         return
     last: Heading | None = None
-    for found in _inline_headings(line):
+    for found in _inline_headings(line, profile):
         at_start = not line[: found.start].strip(_EDGE + "0123456789") or (
             last is not None and (found.start <= last.body or (last.is_at_start and last.resolved.kind != "section"))
         )
@@ -78,7 +86,7 @@ def _line_headings(line: str, offset: int) -> Iterator[Heading]:
         yield last._replace(start=offset + found.start, body=offset + found.body)
 
 
-def _inline_headings(line: str) -> Iterator[Heading]:
+def _inline_headings(line: str, profile: Profile) -> Iterator[Heading]:
     at = 0
     bare = _bare_heading(line, 0)
     if bare:
@@ -94,9 +102,9 @@ def _inline_headings(line: str) -> Iterator[Heading]:
         yield from _bare_inside(line, scanned, start)
         scanned = max(scanned, start)
         words = _tidy(line[start:colon]) if start >= 0 else ""
-        resolved = _resolve(words, at_line_start) if words else None
-        if is_administrative and words.lower() not in _all_listed():
-            start, words, resolved = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon)
+        resolved = _resolve(words, at_line_start, profile) if words else None
+        if is_administrative and words.lower() not in _all_listed(profile):
+            start, words, resolved = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon, profile)
         if resolved:
             at = scanned = colon + 1
             while line[at : at + 1] in (" ", "*", "_", "]"):
@@ -106,13 +114,13 @@ def _inline_headings(line: str) -> Iterator[Heading]:
     yield from _bare_inside(line, scanned, len(line))
 
 
-def _heading_behind_value(line: str, low: int, colon: int) -> tuple[int, str, Resolved | None]:
+def _heading_behind_value(line: str, low: int, colon: int, profile: Profile) -> tuple[int, str, Resolved | None]:
     """The known heading that follows an administrative value: "MRN" in "Patient: Jane Doe MRN: 123"."""
     starts = [match.start() for match in re.finditer(r"(?<![^ ])[A-Z]", line[low:colon])][-3:]
     for start in starts:
         words = _tidy(line[low + start : colon])
-        resolved = _resolve(words, False) if words else None
-        if resolved and resolved.kind in ("section", "administrative") and words.lower() in _all_listed():
+        resolved = _resolve(words, False, profile) if words else None
+        if resolved and resolved.kind in ("section", "administrative") and words.lower() in _all_listed(profile):
             return low + start, words, resolved
     return -1, "", None
 
@@ -134,21 +142,21 @@ def _tidy(words: str) -> str:
     return words[marker.end() :].strip(_EDGE) if marker else words
 
 
-def _whole_line(line: str) -> Resolved | None:
+def _whole_line(line: str, profile: Profile) -> Resolved | None:
     """A heading alone on its line, with or without a colon."""
     words = _tidy(line)
     if not words or len(words) > 120 or line.rstrip().endswith((".", ",")) or ": " in words:
         return None
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
-        return _resolve(words, True) if len(words) <= MAX_HEADING else None
-    known = _known(words.lower())
+        return _resolve(words, True, profile) if len(words) <= MAX_HEADING else None
+    known = _known(words.lower(), profile)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
     if not words.isupper():
         return None
     if is_title(words.lower()) or _names_examination(words):
         return Resolved("title", "procedure", _organ(words) or ())
-    resolved = _resolve(words, True) if len(words) <= 40 and len(words.split()) <= 4 else None
+    resolved = _resolve(words, True, profile) if len(words) <= 40 and len(words.split()) <= 4 else None
     # a line in capitals that is in no list is prose more often than a heading
     return resolved if resolved and resolved.kind != "unknown" else None
 
@@ -186,8 +194,15 @@ def _bare_inside(line: str, low: int, high: int) -> Iterator[Heading]:
             yield Heading(start, bare[1], bare[0], bare[2], False)
 
 
-def _signature(line: str) -> bool:
-    return line.lstrip("/*- [").lower().startswith(tuple(read_data("headings")["signature"]))
+def _signature(line: str, profile: Profile) -> bool:
+    if _LETTERHEAD.fullmatch(line) and "[" in line:
+        return True
+    return line.lstrip("/*- [").lower().startswith((*read_data("headings")["signature"], *profile.signature))
+
+
+def section_aliases() -> Mapping[str, SectionName]:
+    """Every built-in heading of a section in lower case, and its section."""
+    return _sections()
 
 
 @cache
@@ -196,16 +211,21 @@ def _sections() -> Mapping[str, SectionName]:
     return {alias: cast(SectionName, name) for name, aliases in table.items() for alias in aliases}
 
 
-def _known(lower: str) -> Resolved | None:
+def _known(lower: str, profile: Profile) -> Resolved | None:
     """What a heading means that is in a list."""
+    kind = profile.headings.get(lower)
+    if kind:
+        is_section = kind not in ("administrative", "neutral")
+        name = cast(SectionName, kind if is_section else {"administrative": "other", "neutral": "findings"}[kind])
+        return Resolved("section" if is_section else cast(HeadingKind, kind), name)
     if lower in listed("administrative"):
         return Resolved("administrative", "other")
     return Resolved("section", _sections()[lower]) if lower in _sections() else None
 
 
 @cache
-def _all_listed() -> frozenset[str]:
-    return frozenset(_sections()) | listed("administrative")
+def _all_listed(profile: Profile) -> frozenset[str]:
+    return frozenset(_sections()) | listed("administrative") | frozenset(profile.headings)
 
 
 @cache
@@ -226,12 +246,12 @@ def _names_examination(capitals: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _resolve(words: str, at_line_start: bool) -> Resolved | None:
+def _resolve(words: str, at_line_start: bool, profile: Profile) -> Resolved | None:
     """What a heading means, or None where it is none."""
     lower = re.sub(r"\s+", " ", words.lower())
     if not words[0].isalpha() or len(words) > MAX_HEADING:
         return None
-    known = _known(lower)
+    known = _known(lower, profile)
     if known and (at_line_start or words[0].isupper()):
         return known
     if lower in listed("neutral") and words[0].isupper():

@@ -17,7 +17,7 @@ _IMAGE_SERIES = re.compile(rf"{_IMAGE}(?:-\d{{1,5}})?{_GAP}{_SERIES}", re.IGNORE
 _SERIES_SLASH = re.compile(r"\b(?:series|ser|se)\.? ?[:#]? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _IMAGE_SLASH = re.compile(r"\b(?:images?|img|im|slices?)\.?[ :-]{0,2}(#)? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _SHORT = re.compile(r"\(\s?s ?(\d{1,5})[ ,;:/]{0,3}i ?(\d{1,5})\s?\)", re.IGNORECASE)
-_BEHIND_LENGTH = re.compile(r"\d ?[cm]m,? \((\d{1,3})[/:](\d{1,4})\)", re.IGNORECASE)
+_BEHIND_LENGTH = re.compile(r"\d ?[cm]m(?: [a-z]{1,20}){0,3},? \((\d{1,3})[/:](\d{1,4})\)", re.IGNORECASE)
 _IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
 _IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
 _SERIES_ONLY = re.compile(rf"{_SERIES}\b(?! (?:year|month|week|day|of))", re.IGNORECASE)
@@ -34,7 +34,7 @@ def find_pointer(text: str) -> ImagePointer | None:
     are a pointer only straight behind a length.
     """
     lowered = text.lower()
-    if not any(cue in lowered for cue in ("im", "se", "slice", "(s", "m (", "m, (")):
+    if not any(cue in lowered for cue in ("im", "se", "slice", "(s", "/")):
         return None
     for pattern, series_group, image_group in (
         (_SERIES_IMAGE, 1, 2),

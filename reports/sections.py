@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from reports.clean import BREAK
 from reports.headings import Heading, Resolved, find_headings, is_title, listed
 from reports.mentions import Mention
+from reports.profiles import NO_PROFILE, Profile
 from reports.records import SectionName
 from reports.vocabulary import split_words, vocabulary
 
@@ -57,9 +58,9 @@ class Block:
     is_administrative: bool = False
 
 
-def find_blocks(text: str) -> list[Block]:
+def find_blocks(text: str, profile: Profile = NO_PROFILE) -> list[Block]:
     """Cut a cleaned text into blocks that cover it without overlap, in order."""
-    found = _as_note(list(find_headings(text)))
+    found = _as_note(list(find_headings(text, profile)))
     blocks: list[Block] = []
     first = found[0].start if found else len(text)
     if text[:first].strip(_BLANK):

@@ -86,7 +86,7 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             start += 1
         cut = _cut_of_long(text, start, end)
         last = cut
-        while start < last and text[last - 1] == " ":
+        while start < last and text[last - 1] in " ,;":
             last -= 1
         if any(char.isalnum() for char in text[start:last]):
             yield start, last

@@ -53,3 +53,13 @@ DROPPED = pa.schema(
         ("detail", pa.string()),
     ]
 )
+ENTITIES = pa.schema(
+    [
+        ("report_id", pa.string()),
+        ("char_start", pa.int64()),  # in the text column of the reports table
+        ("char_end", pa.int64()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("concepts", pa.list_(pa.struct([("concept", pa.string()), ("score", pa.float64())]))),
+    ]
+)

@@ -22,7 +22,10 @@ _CONNECTORS = frozenset({"and", "or", ",", "/", "&", "the"})
 _SEPARATORS = frozenset({";", ".", ",", "but", "with", "while", "whereas"})
 _GENERAL = frozenset({"bones", "muscles", "vessels"})
 _PREFIX_REACH = 5
+_BILATERAL_REACH = 8
+"""Words; an adjective of both sides may stand before others: "bilateral, subpleural and basal reticulation"."""
 _SUFFIX_REACH = 20
+_BESIDE = frozenset({"associated", "adjacent", "overlying", "underlying", "accompanying", "loculated", "ipsilateral"})
 _COMPARATIVES = frozenset(
     {"greater", "more", "larger", "less", "worse", "smaller", ">", "<", "than", "as", "well", "versus"}
 )
@@ -95,22 +98,45 @@ def tag_sentence(
     own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
     free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words)
     sides = _settle_sides(own, free, words)
-    strong = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind != "weak"]
-    weak = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind == "weak"]
+    pairs = list(zip(own, _shared_sides(own, sides, words), strict=True))
+    strong = [(m, s) for m, s in pairs if m.kind != "weak"]
+    weak = [(m, s) for m, s in pairs if m.kind == "weak"]
+    # an effusion beside a lung is a pleural one, beside a knee it is not
+    strong += [(m, s) for m, s in weak if strong and m.stem == "pleura" and _all_within(strong, "chest")]
     spoken = {side for _, _, side in free} | {m.side for m in own if m.side}
     inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context.mentions if m.kind != "weak"]
     if not is_normal:
         inherited = [(_one_of_pair(m) if not s else m, s) for m, s in inherited]
     regions = _codes(strong)
     if regions and context.mentions:
-        pairs = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
+        both = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
         headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair"])
-        regions = pairs | _sharpen(regions - pairs, headed, is_own=context.is_own)
+        regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
     elif context.mentions:
         regions = _codes(inherited)
     if not regions:
         regions = _codes(weak)
     return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _shared_sides(own: Sequence[Mention], sides: Sequence[set[str]], words: Sequence[Word]) -> list[set[str]]:
+    """The side of a lobe for the effusion "associated" with it."""
+    tree = region_tree()
+    shared = list(sides)
+    given: set[str] = set()
+    for index, mention in enumerate(own):
+        between = {word.lower for word in words[own[index - 1].end : mention.start]} if index else set()
+        is_beside = bool(between & _BESIDE) and not between & (_SEPARATORS - {"with", ","})
+        is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem, tree)
+        if is_beside and is_open and len(given) == 1:
+            shared[index] = set(given)
+        given |= shared[index] | ({mention.side} - {""})
+    return shared
+
+
+def _all_within(mentions: Sequence[tuple[Mention, set[str]]], region: str) -> bool:
+    tree = region_tree()
+    return all(tree.is_within(code, region) for code in _codes(mentions))
 
 
 def _one_of_pair(mention: Mention) -> Mention:
@@ -198,7 +224,9 @@ def _side_before(
             continue
         between = words[side[1] : mention.start]
         has_noun_between = previous is not None and side[1] <= previous.start < mention.start
-        if len(between) > _PREFIX_REACH or has_noun_between or any(w.lower in _SEPARATORS for w in between):
+        is_both = side[2] == "bilateral"
+        reach, stops = (_BILATERAL_REACH, _SEPARATORS - {","}) if is_both else (_PREFIX_REACH, _SEPARATORS)
+        if len(between) > reach or has_noun_between or any(w.lower in stops for w in between):
             return None
         return side
     return None

@@ -171,7 +171,7 @@ def _plural(name: str) -> str:
 
 def _literal_side(name: str, stem: str) -> str:
     """The side a term's own words give: ``right upper lobe``; the heart's and its vessels' are names, not sides."""
-    if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins", "colon"} or "flexure" in name:
+    if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins"} or "flexure" in name:
         return ""
     sides = {"left", "right"} & set(name.lower().split())
     return (

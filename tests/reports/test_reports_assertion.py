@@ -22,7 +22,7 @@ from reports.parse import parse_report
         ("Cannot exclude a small nodule.", "uncertain", False),
         ("Possible early pneumonia.", "uncertain", False),
         ("This may be due to an abscess.", "uncertain", False),
-        ("Retention cyst versus polyp.", "uncertain", False),
+        ("Retention cyst versus polyp.", "present", False),
         ("Evaluate for appendicitis.", "uncertain", False),
         ("History of colon cancer.", "uncertain", False),
         ("The uterus is not visualized.", "uncertain", False),
@@ -36,6 +36,14 @@ from reports.parse import parse_report
         ("Not only a nodule is seen.", "present", False),
         ("No complete obstruction is suspected.", "absent", True),
         ("The kidney measures 11 cm.", "present", False),
+        ("There is questionable wall thickening.", "uncertain", False),
+        ("There is a possible nodule.", "uncertain", False),
+        ("The adrenal gland cannot be assessed.", "uncertain", False),
+        ("The ascending colon is spared.", "absent", True),
+        ("Testing did not reveal any stenosis.", "absent", True),
+        ("A sprain without a tear.", "present", False),
+        ("MRI without gadolinium.", "present", False),
+        ("Father died of a tumor.", "uncertain", False),
     ],
 )
 def test_assertion(text: str, assertion: str, is_normal: bool) -> None:
@@ -55,8 +63,16 @@ def test_assertion(text: str, assertion: str, is_normal: bool) -> None:
         ("Prior cholecystectomy.", False),
         ("The atlanto-dens interval is normal.", False),
         ("A nodule is seen.", False),
+        ("Tiny effusion, decreased.", True),
+        ("Decreased attenuation of the liver.", False),
+        ("If pain persists, repeat the scan.", False),
     ],
 )
 def test_prior_comparison(text: str, is_comparison: bool) -> None:
     (found,) = parse_report(f"FINDINGS: {text}", language="en").sentences
     assert found.is_prior_comparison is is_comparison
+
+
+def test_complaints_that_worsened_are_no_comparison() -> None:
+    parsed = parse_report("HISTORY: Pain has worsened.\nFINDINGS: The mass has worsened.", language="en")
+    assert [one.is_prior_comparison for one in parsed.sentences] == [False, True]

@@ -115,6 +115,8 @@ def test_wrapped_lines_are_joined_and_short_lines_are_not() -> None:
             ["EXAM:", "CT chest.", "FINDINGS:", "Clear lungs.", "IMPRESSION:", "1. Normal."],
         ),
         ("No mass, e.g., a cyst, i.e., none", ["No mass, e.g., a cyst, i.e., none"]),
+        ("EXAM:,Chest.,FINDINGS:,Clear.,ct, chest, lung, nodule, heart", ["EXAM:", "Chest.", "FINDINGS:", "Clear."]),
+        (f"{'A long line. ' * 10}\nIMPRESSION\nOne.", ["A long line. " * 9 + "A long line.", "IMPRESSION", "One."]),
         ("a\x00b\u200bc  d\u00a0e", ["abc d e"]),
         ("", [""]),
         (" \n ", [""]),

@@ -8,7 +8,7 @@ import reports
 from reports.regions import region_tree
 from reports.vocabulary import Trie, read_data, split_words, vocabulary
 
-FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions")
+FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions", "survey")
 
 
 def test_at_least_400_concepts_with_a_region() -> None:

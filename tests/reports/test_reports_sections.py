@@ -67,6 +67,12 @@ def sections(text: str) -> list[tuple[str, str]]:
             [("impression", "Normal."), ("other", "Electronically signed by [NAME]")],
         ),
         ("FINDINGS:\nIMPRESSION: Normal.", [("impression", "Normal.")]),
+        ("COMPARISON: [DATE]\nFINDINGS: Clear.", [("comparison", "[DATE]"), ("findings", "Clear.")]),
+        (
+            "LEFT LEG VENOUS DOPPLER ULTRASOUND\nFINDINGS: Clear.",
+            [("procedure", "LEFT LEG VENOUS DOPPLER ULTRASOUND"), ("findings", "Clear.")],
+        ),
+        ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
 )
 def test_sections(text: str, expected: list[tuple[str, str]]) -> None:
@@ -172,6 +178,7 @@ HEADER = "Patient: [NAME] MRN: [ID]\nAccession: [ID]\nReferring physician: Dr. [
         "FINDINGS: The lungs are clear.\nElectronically signed by:\n[NAME], MD\n[DATE] [TIME]",
         "Patient: Jane Doe MRN: 12345 DOB: 1/2/1934 Findings: The lungs are clear.",
         "Dictated by: Dr. [NAME]\n\nThe lungs are clear.",
+        "[PLACE] Medical Center\nDepartment of Radiology, [PLACE]\n\nFINDINGS: The lungs are clear.\n[NAME]  Dr [NAME]",
     ],
 )
 def test_administrative_lines_are_no_sentences_and_end_with_their_value(text: str) -> None:
