@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from curation.reasons import DropReason
+from reports.profiles import NO_PROFILE, Profile
 from reports.records import ParsedReport
 from t3dkit.verdict import Dropped
 
@@ -74,7 +75,13 @@ class Narrative:
 
 
 def read_narrative(
-    report: Row, *, known: Sequence[tuple[str, str]], shift_days: int, seed: bytes, language: str | None
+    report: Row,
+    *,
+    known: Sequence[tuple[str, str]],
+    shift_days: int,
+    seed: bytes,
+    language: str | None,
+    profile: Profile = NO_PROFILE,
 ) -> Narrative | Dropped:
     """De-identify and parse one linked report.
 
@@ -85,6 +92,8 @@ def read_narrative(
         field and value).
     known : sequence of (kind, value)
         Identifiers of the study and its patient.
+    profile : Profile
+        The institution's own headings and boilerplate.
     shift_days, seed
         Of the patient: every text of one patient is treated alike.
     """
@@ -96,7 +105,7 @@ def read_narrative(
     left = leaks(cleaned.text, [value for _kind, value in identifiers])
     if left:
         return Dropped(DropReason.DEID_LEAK, ", ".join(sorted(set(left))))
-    parsed = parse_report(cleaned.text, language=report["language"] or language)
+    parsed = parse_report(cleaned.text, language=report["language"] or language, profile=profile)
     if not parsed.sentences:
         return Dropped(DropReason.NO_SENTENCES, f"{len(cleaned.text)} characters")
     flags = tuple(sorted({*report["flags"], *map(str, parsed.flags)}))

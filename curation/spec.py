@@ -48,6 +48,8 @@ class StudySpec:
         SeriesInstanceUID -> [reason, number] of files that name the series but cannot be read.
     masks : str or None
         Folder of label maps.
+    profile : str or None
+        File with an institution's headings and boilerplate; its content is in `config`.
     """
 
     dataset: str
@@ -62,12 +64,13 @@ class StudySpec:
     known: list[list[str]]
     damaged: dict[str, list[Any]]
     masks: str | None
+    profile: str | None
     config: Row
 
     def digest_part(self) -> Row:
         """What decides the result: everything but where files happen to be."""
         part = asdict(self)
-        for place in ("dataset", "key_path", "masks"):
+        for place in ("dataset", "key_path", "masks", "profile"):
             part.pop(place)
         part["files"] = [[name, stamp] for name, *_place, stamp in self.files]
         part["config"] = {name: part["config"][name] for name in ("grid", "volumes", "select", "deid", "reports")}
@@ -116,6 +119,7 @@ class SpecMaker:
             known=[list(pair) for pair in known if not pair[0].endswith("UID")],
             damaged=self._damaged_series(uid),
             masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
+            profile=self.config.reports.profile or None,
             config=self.config.recorded(),
         )
 

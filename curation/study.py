@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from curation.pseudonyms import read_key
 from curation.reasons import DropReason, PairFlag
 from curation.spec import StudySpec
 from curation.suspicion import WEIGHTS, judge_pair
+from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
 from t3dkit.verdict import Dropped, Repair
 from volumes.reasons import Flag
@@ -100,6 +102,7 @@ class _Study:
                 shift_days=self.pseudonyms.shift_days(self.spec.issuer, self.spec.patient_id),
                 seed=self.pseudonyms.seed(self.spec.issuer, self.spec.patient_id),
                 language=self.config.reports.language or None,
+                profile=_profile(self.spec.profile),
             )
             if isinstance(outcome, Dropped):
                 self._drop("pairs", "pair", self.pair_id(report["report_id"], ""), outcome.reason, outcome.detail)
@@ -349,6 +352,11 @@ class _Study:
 
         chosen = self.config.volumes
         return Preferences(modality=chosen.modality, min_slices=chosen.min_slices, **self.config.select.model_dump())
+
+
+@cache
+def _profile(path: str | None) -> Profile:
+    return read_profile(Path(path)) if path else NO_PROFILE
 
 
 def _region(volume_id: str, box: Any, sentence_id: str | None) -> Row:
