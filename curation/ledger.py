@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS file (
     study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_study ON file (study_uid, series_uid);
+CREATE INDEX IF NOT EXISTS file_by_series ON file (series_uid, kind);
 CREATE INDEX IF NOT EXISTS file_by_sop ON file (sop_uid);
 CREATE TABLE IF NOT EXISTS identifier (
     owner TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, kind, value)

@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class StudySpec:
 
     def digest_part(self) -> Row:
         """What decides the result: everything but where files happen to be."""
-        part = asdict(self)
+        part = dict(vars(self))
         for place in ("dataset", "key_path", "masks", "profile"):
             part.pop(place)
         part["files"] = [[name, stamp] for name, *_place, stamp in self.files]
@@ -120,8 +121,12 @@ class SpecMaker:
             damaged=self._damaged_series(uid),
             masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
             profile=self.config.reports.profile or None,
-            config=self.config.recorded(),
+            config=self._recorded,
         )
+
+    @cached_property
+    def _recorded(self) -> Row:
+        return self.config.recorded()
 
     def _damaged_series(self, uid: str) -> dict[str, list[Any]]:
         """Series of a study of which some file could not be read: [reason, number of files]."""
