@@ -22,10 +22,12 @@ from t3dkit.progress import Progress
 from t3dkit.tables import write_table
 from t3dkit.verdict import Dropped
 from volumes import series_table
+from volumes.gaps import Gaps
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileRef, Grid, Stack
 from volumes.scan import Scan, Source, scan_source
 from volumes.select import rank_stacks
+from volumes.siblings import flag_cropped
 from volumes.stacks import StackDrop, build_stacks
 
 if TYPE_CHECKING:
@@ -73,10 +75,13 @@ def plan_source(source: Source, progress: Progress) -> Plan:
     dropped: list[StackDrop] = []
     with progress.task("building stacks", len(scan.series)) as task:
         for instances in scan.series:
-            outcome = build_stacks(instances, lost=scan.lost_of(instances[0].series_instance_uid))
+            uid = instances[0].series_instance_uid
+            gaps = Gaps(scan.lost_of(uid), scan.n_unread_beside(instances), scan.missing.get(uid, 0))
+            outcome = build_stacks(instances, gaps=gaps)
             stacks += outcome.stacks
             dropped += outcome.dropped
             task.advance(1, stacks=len(outcome.stacks), dropped=len(outcome.dropped))
+    stacks = flag_cropped(stacks)
     studies: dict[str, list[Stack]] = defaultdict(list)
     for stack in stacks:
         studies[stack.head.study_instance_uid].append(stack)

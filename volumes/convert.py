@@ -12,6 +12,7 @@ from t3dkit.verdict import Dropped, Kept, Repair
 from volumes import geometry
 from volumes.errors import VolumeError
 from volumes.intensity import Intensities, read_intensities
+from volumes.nifti import MAX_NIFTI1_DIM
 from volumes.reasons import Flag, RepairCode
 from volumes.records import Grid, SliceMap, Stack, Volume
 from volumes.resample import Resampled, native, resample
@@ -53,6 +54,8 @@ def _convert(stack: Stack, grid: Grid, threads: int) -> Volume:
     source = geometry.source_grid(stack)
     values = read_intensities(stack, source, grid.hu_range)
     resampled, remarks = _to_grid(values, source, stack, grid, threads)
+    if max(resampled.data.shape) > MAX_NIFTI1_DIM:
+        remarks = (*remarks, Repair(RepairCode.NIFTI2, "x".join(map(str, resampled.data.shape))))
     outside = resampled.outside_fraction
     return Volume(
         data=resampled.data,

@@ -27,7 +27,7 @@ from volumes.archives import MEMBER_LIMIT_BYTES
 from volumes.bits import from_codestream, mask_unused_bits
 from volumes.codecs import JPEG_2000, RLE, FrameSpec
 from volumes.elements import PIXEL_DATA, Bulk
-from volumes.encapsulated import split_frames
+from volumes.encapsulated import PREAMBLE_BYTES, require_no_data_set, split_frames
 from volumes.errors import DecodeError, HeaderError, VolumeError
 from volumes.headers import EXPLICIT_BE, NATIVE_SYNTAXES, Header, read_header
 from volumes.index import padding_value
@@ -200,9 +200,15 @@ class _Image:
         available = self._stream.seek(0, io.SEEK_END) - self._bulk.offset
         if available < min(expected, self._bulk.length):
             raise DecodeError(DropReason.TRUNCATED, f"{available} bytes of pixel data, expected {expected}")
+        self._refuse_second_data_set(self._bulk.offset + self._bulk.length)
         if not expected <= self._bulk.length <= expected + 1:  # one pad byte makes the length even
             raise DecodeError(DropReason.PIXEL_LENGTH, f"{self._bulk.length} bytes of pixel data, expected {expected}")
         return self._bulk.offset
+
+    def _refuse_second_data_set(self, end: int) -> None:
+        """A file may go on behind its pixels (padding, signatures, rubbish), but not with another DICOM file."""
+        self._stream.seek(end)
+        require_no_data_set(self._stream.read(PREAMBLE_BYTES))
 
     def _n_frames(self) -> int:
         return max(self.instance.number_of_frames, 1)

@@ -117,9 +117,9 @@ def why_shifted(histogram: np.ndarray) -> str | None:
 def why_windowed(histogram: np.ndarray) -> str | None:
     """What shows that a display window was burned into the values (fault E12).
 
-    A window leaves at most 256 equally spaced levels with both ends saturated; or, when it was written back as HU, a
-    range of less than 1000 HU with both ends saturated. A few levels, or levels here and there, are a phantom or a
-    mask, not a window.
+    A window leaves at most 256 equally spaced levels over its whole range with both ends saturated; or, when it was
+    written back as HU, a range of less than 1000 HU with both ends saturated. A few levels, or levels here and there,
+    are a phantom or a mask, not a window.
     """
     occupied = np.flatnonzero(histogram)
     total = int(histogram.sum())
@@ -127,12 +127,15 @@ def why_windowed(histogram: np.ndarray) -> str | None:
         return None
     bottom, top = histogram[occupied[0]] / total, histogram[occupied[-1]] / total
     gaps = np.diff(occupied)
-    is_even = float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.8
+    extent = int(HU_BINS[occupied[-1]] - HU_BINS[occupied[0]])
+    near = np.abs(gaps - np.median(gaps)) <= 1
+    step = float(gaps[near].mean())
+    is_even = float(near.mean()) > 0.8 and extent <= 1.05 * GREY_LEVELS * step
     if len(occupied) <= GREY_LEVELS and is_even and bottom > 0.005 and top > 0.0005:
         return f"{len(occupied)} grey levels, the lowest and highest saturated"
-    extent = HU_BINS[occupied[-1]] - HU_BINS[occupied[0]]
-    if extent <= 1000 and bottom > 0.01 and top > 0.01:
-        return f"a range of {extent} HU with {bottom:.0%} and {top:.0%} of the voxels at its ends"
+    is_spike = top > 0.0005 and histogram[occupied[-1]] > 3 * histogram[occupied[-4:-1]].max()
+    if extent <= 1000 and bottom > 0.01 and (top > 0.01 or is_spike):
+        return f"a range of {extent} HU with {bottom:.0%} and {top:.1%} of the voxels at its ends"
     return None
 
 

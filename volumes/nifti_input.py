@@ -24,6 +24,7 @@ from volumes.errors import IntensityError, VolumeError
 from volumes.geometry import TILT_TOLERANCE_DEG, SourceGrid, closest_axes
 from volumes.hounsfield import decide
 from volumes.intensity import Intensities, apply_reading
+from volumes.nifti import MAX_NIFTI1_DIM
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileDrop, FileRef, Grid, Instance, SliceMap, Volume
 from volumes.resample import native, resample
@@ -248,6 +249,8 @@ def _convert(image: NiftiImage, grid: Grid, threads: int) -> Volume:
             values.data, source, grid.spacing_mm, fill=values.fill, limits=grid.hu_range, threads=threads
         )
         remarks += [Repair(RepairCode.TILT_RESAMPLED, f"{tilt:.2f} degrees, from the affine")] if tilt else []
+    if max(resampled.data.shape) > MAX_NIFTI1_DIM:
+        remarks.append(Repair(RepairCode.NIFTI2, "x".join(map(str, resampled.data.shape))))
     outside = resampled.outside_fraction
     normal = source.directions_ras[0]
     return Volume(
@@ -266,7 +269,12 @@ def _convert(image: NiftiImage, grid: Grid, threads: int) -> Volume:
 def _intensities(image: NiftiImage, source: SourceGrid, hu_range: tuple[int, int]) -> Intensities:
     tally = _tally(image, source)
     head = Instance(image.file, "image", "", "", "", "", "", modality="CT", bits_stored=16)
-    reading, repairs = decide(tally, head)
+    try:
+        reading, repairs = decide(tally, head)
+    except IntensityError as error:
+        if error.reason == DropReason.HU_IMPLAUSIBLE:  # no header claimed that these are HU
+            raise IntensityError(DropReason.HU_UNKNOWN, error.detail) from None
+        raise
     unproven = fingerprint.why_unproven(reading.histogram(tally))
     if unproven is not None:
         raise IntensityError(DropReason.HU_UNKNOWN, unproven)

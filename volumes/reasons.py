@@ -30,6 +30,7 @@ class DropReason(Code):
     ARCHIVE_LIMIT = "ARCHIVE_LIMIT", "an archive exceeds the limits on size, ratio, depth or number of members"
     ARCHIVE_ESCAPE = "ARCHIVE_ESCAPE", "an archive member names a place outside the archive"
     ENCRYPTED = "ENCRYPTED", "the archive or member is encrypted"
+    EXPORT_INCOMPLETE = "EXPORT_INCOMPLETE", "a media directory lists images of the series that are not there"
     DUPLICATE_IMAGE = "DUPLICATE_IMAGE", "the same place and pixels as another image of the series, which is kept"
     DUPLICATE_FILE = "DUPLICATE_FILE", "the same bytes were found before under another name"
     # identity

@@ -7,19 +7,35 @@ neither. Refuses: to lose a file: each is an instance of a series, a NIfTI image
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from t3dkit.errors import DataError
 from t3dkit.progress import Progress
+from volumes.archives import MEMBER_SEPARATOR
 from volumes.headers import NIFTI
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef, Instance
 
 if TYPE_CHECKING:
     from volumes.nifti_input import NiftiImage
+
+UNREAD = frozenset(
+    {
+        DropReason.EMPTY_FILE,
+        DropReason.READ_ERROR,
+        DropReason.UNSTABLE_INPUT,
+        DropReason.TRUNCATED_HEADER,
+        DropReason.HEADER_DAMAGED,
+        DropReason.DECOMP_LIMIT,
+        DropReason.ARCHIVE_DAMAGED,
+        DropReason.ARCHIVE_LIMIT,
+        DropReason.ENCRYPTED,
+    }
+)
+"""Reasons that leave open what the file was."""
 
 Source = Path | tuple[Path, ...]
 """A folder, file or archive, or several."""
@@ -36,11 +52,14 @@ class Scan:
     dropped : tuple of FileDrop
     niftis : tuple of NiftiImage
         Sorted by name.
+    missing : dict
+        SeriesInstanceUID -> images that a DICOMDIR lists and that were not found.
     """
 
     series: tuple[tuple[Instance, ...], ...]
     dropped: tuple[FileDrop, ...]
     niftis: tuple[NiftiImage, ...] = ()
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_files(self) -> int:
@@ -53,6 +72,24 @@ class Scan:
             return ()
         return tuple(drop for drop in self.dropped if drop.series_instance_uid == series_instance_uid)
 
+    def n_unread_beside(self, instances: Sequence[Instance]) -> int:
+        """Files beside those of a series, or archives around them, that could not be read: any may be of the series."""
+        folders = {str(PurePosixPath(item.file.name).parent) for item in instances}
+        suffixes = {PurePosixPath(item.file.name).suffix for item in instances}
+        return sum(
+            _is_beside(drop, folders, suffixes)
+            for drop in self.dropped
+            if drop.reason in UNREAD and not drop.series_instance_uid
+        )
+
+
+def _is_beside(drop: FileDrop, folders: set[str], suffixes: set[str]) -> bool:
+    path = PurePosixPath(drop.file.name)
+    if drop.reason == DropReason.EMPTY_FILE and path.suffix not in suffixes:
+        return False  # a mark that some program left
+    around = drop.file.name + MEMBER_SEPARATOR
+    return str(path.parent) in folders or any((folder + "/").startswith(around) for folder in folders)
+
 
 def scan_source(source: Source, progress: Progress) -> Scan:
     """Read the header of every file under `source`.
@@ -62,17 +99,21 @@ def scan_source(source: Source, progress: Progress) -> Scan:
     DataError
         There is no file at all.
     """
+    from volumes.media import count_missing, read_directory
     from volumes.missing_uids import fill_uids
     from volumes.sources import iter_files
 
     instances: list[Instance] = []
     dropped: list[FileDrop] = []
     niftis: list[NiftiImage] = []
+    directories: list[dict[str, frozenset[str]]] = []
     with progress.task("reading headers") as task:
         for found in iter_files(source):
             answer = found if isinstance(found, FileDrop) else _read(found)
             if isinstance(answer, FileDrop):
                 dropped.append(answer)
+                if answer.reason == DropReason.DICOMDIR:
+                    directories.append(read_directory(answer.file))
                 task.advance(1, dropped=1)
             elif isinstance(answer, Instance):
                 instances.append(answer)
@@ -88,6 +129,7 @@ def scan_source(source: Source, progress: Progress) -> Scan:
         group_series(instances),
         tuple(sorted(dropped, key=lambda drop: drop.file)),
         tuple(sorted(niftis, key=lambda image: image.file)),
+        count_missing(directories, instances),
     )
 
 

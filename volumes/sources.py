@@ -26,6 +26,7 @@ from volumes.archives import (
     ISO_MARK_OFFSET,
     MAX_DEPTH,
     MEMBER_LIMIT_BYTES,
+    MEMBER_SEPARATOR,
     Archive,
     ArchiveKind,
     Budget,
@@ -39,7 +40,6 @@ from volumes.folders import error_words, file_drop, open_regular, shown, source_
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef
 
-MEMBER_SEPARATOR = "!/"
 KEPT_OPEN = 2
 """Archives that stay open between reads, per thread."""
 
