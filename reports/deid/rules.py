@@ -45,6 +45,7 @@ class Rule:
     trust: bool
     require_digits: int
     needs: tuple[str, ...]
+    quick: re.Pattern[str] | None
     before: re.Pattern[str] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
@@ -61,7 +62,8 @@ def apply_rules(text: str) -> Iterator[Finding]:
     """Findings of every rule, and of first names that a surname follows."""
     low = text.lower()
     for rule in rules():
-        if not rule.needs or any(part in low for part in rule.needs):
+        is_possible = not rule.needs or any(part in low for part in rule.needs)
+        if is_possible and (rule.quick is None or rule.quick.search(text)):
             yield from apply_rule(rule, text)
     yield from _first_names(text)
 
@@ -95,6 +97,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         filter=bool(entry.get("filter")),
         trust=bool(entry.get("trust")),
         require_digits=int(str(entry.get("require_digits", 0))),
+        quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
