@@ -51,7 +51,7 @@ _CUED_MONTH = re.compile(
 )
 
 
-_BIRTH_REACH = 48
+_BIRTH_REACH = 60
 """Characters before a date in which a birth cue may stand."""
 
 
@@ -100,7 +100,7 @@ def _birth_before() -> re.Pattern[str]:
     cues = "|".join(sorted(map(re.escape, words().birth_cues), key=len, reverse=True))
     return re.compile(
         rf"(?<![A-Za-z])(?:{cues})\.?(?: ?\(?[mdy]{{1,4}}[/.-][mdy]{{1,4}}[/.-][mdy]{{2,4}}\)?)?[\s:#=,.\-]{{0,6}}"
-        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}$",
+        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}(?:[A-Za-z]{3,10}\.?,? )?$",
         re.IGNORECASE,
     )
 
