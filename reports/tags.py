@@ -21,6 +21,21 @@ from reports.vocabulary import Word, vocabulary
 _CONNECTORS = frozenset({"and", "or", ",", "/", "&", "the"})
 _SEPARATORS = frozenset({";", ".", ",", "but", "with", "while", "whereas"})
 _GENERAL = frozenset({"bones", "muscles", "vessels"})
+_SPECIFIC = {
+    "bones": (
+        "limbs",
+        "spine",
+        "ribs",
+        "sternum",
+        "clavicula_left",
+        "clavicula_right",
+        "pelvic_bones",
+        "skull",
+        "face",
+    ),
+    "muscles": ("limbs",),
+}
+"""Where a general tissue is when the sentence names such a place."""
 _PREFIX_REACH = 5
 _BILATERAL_REACH = 8
 """Words; an adjective of both sides may stand before others: "bilateral, subpleural and basal reticulation"."""
@@ -116,7 +131,19 @@ def tag_sentence(
         regions = _codes(inherited)
     if not regions:
         regions = _codes(weak)
+    regions -= _unspecific(regions, strong)
     return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
+    """ "bones" where the sentence names the bone, "muscles" where it names the limb, unless listed or a finding of their own."""
+    tree = region_tree()
+    listed = {m.stem for m, _ in mentions if m.is_listed or m.kind == "finding"}
+    return {
+        general
+        for general, places in _SPECIFIC.items()
+        if general in regions - listed and any(tree.is_within(one, place) for one in regions for place in places)
+    }
 
 
 def _shared_sides(own: Sequence[Mention], sides: Sequence[set[str]], words: Sequence[Word]) -> list[set[str]]:
