@@ -257,16 +257,25 @@ def _resolve(words: str, at_line_start: bool, profile: Profile) -> Resolved | No
     if lower in listed("neutral") and words[0].isupper():
         return Resolved("neutral", "findings")
     if not words[0].isupper():
-        return None
+        near = _nearest(lower) if at_line_start else None
+        return Resolved("section", near) if near else None
     if words.isupper() and is_title(lower):
         return Resolved("title", "procedure", _organ(words) or ())
-    organ = _organ(words)
+    side = _side(lower)
+    organ = (Mention(0, 1, "", "side", side),) if side else _organ(words)
     if organ is not None:
         return Resolved("organ", "findings", organ)
     near = _nearest(lower) if words.isupper() or at_line_start else None
     if near:
         return Resolved("section", near)
     return Resolved("unknown", "other") if _looks_like_heading(words, at_line_start) else None
+
+
+def _side(lower: str) -> str:
+    """The side that a sub-heading such as "RIGHT:" gives to what follows."""
+    words = set(lower.split())
+    found = words & {"left", "right"}
+    return found.pop() if len(found) == 1 and words <= {"left", "right", "side", "the", "on"} else ""
 
 
 def _organ(words: str) -> tuple[Mention, ...] | None:
@@ -315,9 +324,12 @@ def _looks_like_heading(words: str, at_line_start: bool) -> bool:
         or any(part.lower() in listed("prose") for part in parts[1:])
     ):
         return False
+    split = split_words(words)
+    hits = list(vocabulary().terms.find(split))
+    has_finding = any(hit.value.kind in ("finding", "weak", "generic") for hit in hits)
     if words.isupper():
-        return sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
-    has_finding = any(
-        hit.value.kind in ("finding", "weak", "generic") for hit in vocabulary().terms.find(split_words(words))
-    )
+        covered = {index for hit in hits for index in range(hit.start, hit.end)}
+        rest = [word for index, word in enumerate(split) if index not in covered and not word.raw.isdigit()]
+        is_label = has_finding and all(word.lower in listed("fillers") for word in rest)  # "PLEURAL EFFUSION: none"
+        return not is_label and sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
     return at_line_start and len(parts) <= 4 and not has_finding and not any(c.isdigit() for c in words)
