@@ -31,6 +31,7 @@ HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", 
 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
 _EDGE = " .-*_=#[](){}|:;>"
+_FINDINGS = ("finding", "weak", "generic")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
 
@@ -148,7 +149,8 @@ def _whole_line(line: str, profile: Profile) -> Resolved | None:
     if not words or len(words) > 120 or line.rstrip().endswith((".", ",")) or ": " in words:
         return None
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
-        return _resolve(words, True, profile) if len(words) <= MAX_HEADING else None
+        resolved = _resolve(words, True, profile) if len(words) <= MAX_HEADING else None
+        return resolved or (Resolved("neutral", "findings") if _is_label(words) else None)
     known = _known(words.lower(), profile)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
@@ -324,12 +326,18 @@ def _looks_like_heading(words: str, at_line_start: bool) -> bool:
         or any(part.lower() in listed("prose") for part in parts[1:])
     ):
         return False
+    if words.isupper():
+        return not _is_label(words) and sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
+    hits = vocabulary().terms.find(split_words(words))
+    has_finding = any(hit.value.kind in _FINDINGS for hit in hits)
+    return at_line_start and len(parts) <= 4 and not has_finding and not any(c.isdigit() for c in words)
+
+
+def _is_label(words: str) -> bool:
+    """Whether the words name a finding and nothing else: "PLEURAL EFFUSION: none", "Nodules:"."""
     split = split_words(words)
     hits = list(vocabulary().terms.find(split))
-    has_finding = any(hit.value.kind in ("finding", "weak", "generic") for hit in hits)
-    if words.isupper():
-        covered = {index for hit in hits for index in range(hit.start, hit.end)}
-        rest = [word for index, word in enumerate(split) if index not in covered and not word.raw.isdigit()]
-        is_label = has_finding and all(word.lower in listed("fillers") for word in rest)  # "PLEURAL EFFUSION: none"
-        return not is_label and sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
-    return at_line_start and len(parts) <= 4 and not has_finding and not any(c.isdigit() for c in words)
+    covered = {index for hit in hits for index in range(hit.start, hit.end)}
+    rest = [word for index, word in enumerate(split) if index not in covered and not word.raw.isdigit()]
+    is_finding = any(hit.value.kind in _FINDINGS for hit in hits)
+    return is_finding and words[:1].isupper() and all(word.lower in listed("fillers") for word in rest)

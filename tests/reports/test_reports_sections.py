@@ -239,3 +239,8 @@ def test_sub_headings_of_report_templates_keep_the_findings(heading: str, is_upp
     assert [section.name for section in parsed.sections] == ["findings", "impression"]
     assert parsed.unknown_headings == ()
     assert bool(parsed.sentences[0].regions) == (heading in ORGANS)
+
+
+def test_a_label_alone_on_its_line_is_no_sentence() -> None:
+    parsed = parse_report("FINDINGS:\nNodules:\n1. RUL, 5 mm.\nThe following were seen:\nCysts.", language="en")
+    assert [s.text for s in parsed.sentences] == ["RUL, 5 mm.", "The following were seen:", "Cysts."]
