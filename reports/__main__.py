@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from reports.corpus import Corpus, ParseSettings, parse_source
+from reports.corpus import Corpus, Sink, parse_source
 from reports.profiles import NO_PROFILE, read_profile
-from reports.tables import DROPPED, ENTITIES, REPORTS, SENTENCES
+from reports.tables import DROPPED, ENTITIES, REPORTS, SENTENCES, table_sink
+from reports.work import ParseSettings, Row
 from t3dkit.atomic import write_text
 from t3dkit.command import Command, Program, Summary, existing_path, run_program
 from t3dkit.errors import ConfigError
@@ -84,6 +86,7 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", metavar="FILE", help="headings, boilerplate and signatures of the institution")
     parser.add_argument("--columns", default="", metavar="FIELD=COLUMN,...", help="where column names do not tell")
     parser.add_argument("--key", metavar="FILE", help="key of the date shift")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that parse (default: 1)")
     parser.add_argument("--language", metavar="CODE", help="language of every report; found out when not given")
     parser.add_argument("--no-deid", action="store_true", help="keep identifiers: the tables written identify patients")
 
@@ -91,15 +94,20 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
 def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
     source = existing_path(arguments.source, what="reports")
     out = _out_path(arguments.out)
-    corpus = parse_source(source, replace(_settings(arguments), model=arguments.model), progress)
-    write_table(out, corpus.sentences, SENTENCES, sort_by=("report_id",))
-    write_table(_beside(out, "reports"), corpus.reports, REPORTS, sort_by=("report_id",))
+    settings = replace(_settings(arguments), model=arguments.model)
+    with (
+        table_sink(out, SENTENCES) as sentences,
+        table_sink(_beside(out, "reports"), REPORTS) as reports,
+        _entity_sink(out, is_wanted=bool(settings.model)) as entities,
+    ):
+        corpus = Corpus(sentences=sentences, reports=reports, entities=entities)
+        parse_source(source, settings, progress, corpus)
     write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
-    if arguments.model:
-        write_table(
-            _beside(out, "entities"), corpus.entities, ENTITIES, sort_by=("report_id", "char_start", "char_end")
-        )
     return _summary(corpus, out) | ({"entities": len(corpus.entities)} if arguments.model else {})
+
+
+def _entity_sink(out: Path, *, is_wanted: bool) -> AbstractContextManager[Sink]:
+    return table_sink(_beside(out, "entities"), ENTITIES) if is_wanted else nullcontext(list[Row]())
 
 
 def _survey(arguments: argparse.Namespace, progress: Progress) -> Summary:
@@ -142,9 +150,16 @@ def _settings(arguments: argparse.Namespace) -> ParseSettings:
         columns=_columns(arguments.columns),
         key=_key(arguments.key),
         language=arguments.language,
+        workers=_workers(arguments.workers),
         deidentify=not arguments.no_deid,
         profile=read_profile(existing_path(arguments.profile, what="profile")) if arguments.profile else NO_PROFILE,
     )
+
+
+def _workers(number: int) -> int:
+    if number < 1:
+        raise ConfigError(f"--workers {number}: expected 1 or more")
+    return number
 
 
 def _summary(corpus: Corpus, out: Path) -> Summary:

@@ -11,14 +11,15 @@ for is uncertain: it says nothing about this picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from reports.records import Assertion
 from reports.vocabulary import Hit, Trie, Word, read_data
 
+T = TypeVar("T")
 _JOINTS = frozenset({",", "and", "&"})
 _BE = frozenset({"is", "are", "was", "were", "appears", "appear", "remains", "remain", "within"})
 
@@ -96,11 +97,12 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -
         Half-open ranges of words that name an abnormality.
     """
     rules = _rules()
-    cues = list(rules.cues.find(words))
-    normal = [hit for hit in rules.normal.find(words) if hit.value == "phrases"]
+    lowers = {word.lower for word in words}
+    cues = _hits(rules.cues, words, lowers)
+    normal = [hit for hit in _hits(rules.normal, words, lowers) if hit.value == "phrases"]
     # "if pain persists": a condition compares nothing
-    is_compared = bool(words) and words[0].lower != "if" and _has_phrase(rules.compared, words)
-    stops = {index for hit in rules.terminators.find(words) for index in range(hit.start, hit.end)}
+    is_compared = bool(words) and words[0].lower != "if" and _has_phrase(rules.compared, words, lowers)
+    stops = {index for hit in _hits(rules.terminators, words, lowers) for index in range(hit.start, hit.end)}
     breaks = stops | _restarts(words, rules)
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
     if judged:
@@ -109,8 +111,12 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -
     return _judge_without_finding(words, cues, normal, is_compared, rules)
 
 
-def _has_phrase(phrases: Trie[str], words: Sequence[Word]) -> bool:
-    return any(hit.value == "phrases" for hit in phrases.find(words))
+def _hits(phrases: Trie[T], words: Sequence[Word], lowers: Set[str]) -> list[Hit[T]]:
+    return [] if phrases.is_absent(lowers) else list(phrases.find(words))
+
+
+def _has_phrase(phrases: Trie[str], words: Sequence[Word], lowers: Set[str]) -> bool:
+    return any(hit.value == "phrases" for hit in _hits(phrases, words, lowers))
 
 
 _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}

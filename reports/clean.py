@@ -208,6 +208,9 @@ def _joint(line: str, following: str, width: int, headings: Container[str]) -> s
     """What stands between two lines that one line break parted: `BREAK`, a space, or nothing after a hyphen."""
     if _LIST_ITEM.match(following) or _HEADING_START.match(following) or line.endswith(":"):
         return BREAK
+    head, colon, _ = following.partition(":")
+    if colon and head.strip().lower() in _heading_words():
+        return BREAK
     if line.isupper() != following.isupper() and len(line) < MIN_WRAP_WIDTH:
         return BREAK
     if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():

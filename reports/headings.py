@@ -31,6 +31,7 @@ HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", 
 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
 _EDGE = " .-*_=#[](){}|:;>"
+_FINDINGS = ("finding", "weak", "generic")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
 
@@ -148,7 +149,8 @@ def _whole_line(line: str, profile: Profile) -> Resolved | None:
     if not words or len(words) > 120 or line.rstrip().endswith((".", ",")) or ": " in words:
         return None
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
-        return _resolve(words, True, profile) if len(words) <= MAX_HEADING else None
+        resolved = _resolve(words, True, profile) if len(words) <= MAX_HEADING else None
+        return resolved or (Resolved("neutral", "findings") if _is_label(words) else None)
     known = _known(words.lower(), profile)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
@@ -257,16 +259,25 @@ def _resolve(words: str, at_line_start: bool, profile: Profile) -> Resolved | No
     if lower in listed("neutral") and words[0].isupper():
         return Resolved("neutral", "findings")
     if not words[0].isupper():
-        return None
+        near = _nearest(lower) if at_line_start else None
+        return Resolved("section", near) if near else None
     if words.isupper() and is_title(lower):
         return Resolved("title", "procedure", _organ(words) or ())
-    organ = _organ(words)
+    side = _side(lower)
+    organ = (Mention(0, 1, "", "side", side),) if side else _organ(words)
     if organ is not None:
         return Resolved("organ", "findings", organ)
     near = _nearest(lower) if words.isupper() or at_line_start else None
     if near:
         return Resolved("section", near)
     return Resolved("unknown", "other") if _looks_like_heading(words, at_line_start) else None
+
+
+def _side(lower: str) -> str:
+    """The side that a sub-heading such as "RIGHT:" gives to what follows."""
+    words = set(lower.split())
+    found = words & {"left", "right"}
+    return found.pop() if len(found) == 1 and words <= {"left", "right", "side", "the", "on"} else ""
 
 
 def _organ(words: str) -> tuple[Mention, ...] | None:
@@ -316,8 +327,17 @@ def _looks_like_heading(words: str, at_line_start: bool) -> bool:
     ):
         return False
     if words.isupper():
-        return sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
-    has_finding = any(
-        hit.value.kind in ("finding", "weak", "generic") for hit in vocabulary().terms.find(split_words(words))
-    )
+        return not _is_label(words) and sum(c.isalpha() for c in words) >= 2 and (at_line_start or len(words) >= 4)
+    hits = vocabulary().terms.find(split_words(words))
+    has_finding = any(hit.value.kind in _FINDINGS for hit in hits)
     return at_line_start and len(parts) <= 4 and not has_finding and not any(c.isdigit() for c in words)
+
+
+def _is_label(words: str) -> bool:
+    """Whether the words name a finding and nothing else: "PLEURAL EFFUSION: none", "Nodules:"."""
+    split = split_words(words)
+    hits = list(vocabulary().terms.find(split))
+    covered = {index for hit in hits for index in range(hit.start, hit.end)}
+    rest = [word for index, word in enumerate(split) if index not in covered and not word.raw.isdigit()]
+    is_finding = any(hit.value.kind in _FINDINGS for hit in hits)
+    return is_finding and words[:1].isupper() and all(word.lower in listed("fillers") for word in rest)

@@ -85,7 +85,9 @@ class Survey:
 
 
 def survey_corpus(corpus: Corpus, profile: Profile) -> Survey:
-    """Survey a parsed corpus; `profile` is the one it was parsed with."""
+    """Survey a parsed corpus whose sinks are lists; `profile` is the one it was parsed with."""
+    assert isinstance(corpus.sentences, list)
+    assert isinstance(corpus.reports, list)
     sentences = defaultdict[str, list[Row]](list)
     for row in corpus.sentences:
         sentences[row["report_id"]].append(row)

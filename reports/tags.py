@@ -21,6 +21,21 @@ from reports.vocabulary import Word, vocabulary
 _CONNECTORS = frozenset({"and", "or", ",", "/", "&", "the"})
 _SEPARATORS = frozenset({";", ".", ",", "but", "with", "while", "whereas"})
 _GENERAL = frozenset({"bones", "muscles", "vessels"})
+_SPECIFIC = {
+    "bones": (
+        "limbs",
+        "spine",
+        "ribs",
+        "sternum",
+        "clavicula_left",
+        "clavicula_right",
+        "pelvic_bones",
+        "skull",
+        "face",
+    ),
+    "muscles": ("limbs",),
+}
+"""Where a general tissue is when the sentence names such a place."""
 _PREFIX_REACH = 5
 _BILATERAL_REACH = 8
 """Words; an adjective of both sides may stand before others: "bilateral, subpleural and basal reticulation"."""
@@ -98,25 +113,44 @@ def tag_sentence(
     own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
     free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words)
     sides = _settle_sides(own, free, words)
+    headed_side = next((m.side for m in context.mentions if m.kind == "side"), "")
+    if headed_side:
+        sides = [
+            s or ({headed_side} if _has_sides(m.stem, region_tree()) and not m.side else s)
+            for m, s in zip(own, sides, strict=True)
+        ]
     pairs = list(zip(own, _shared_sides(own, sides, words), strict=True))
     strong = [(m, s) for m, s in pairs if m.kind != "weak"]
     weak = [(m, s) for m, s in pairs if m.kind == "weak"]
     # an effusion beside a lung is a pleural one, beside a knee it is not
     strong += [(m, s) for m, s in weak if strong and m.stem == "pleura" and _all_within(strong, "chest")]
-    spoken = {side for _, _, side in free} | {m.side for m in own if m.side}
-    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context.mentions if m.kind != "weak"]
+    spoken = {side for _, _, side in free} | {m.side for m in own if m.side} or {headed_side} - {""}
+    named = [m for m in context.mentions if m.kind not in ("weak", "side")]
+    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in named]
     if not is_normal:
         inherited = [(_one_of_pair(m) if not s else m, s) for m, s in inherited]
     regions = _codes(strong)
-    if regions and context.mentions:
+    if regions and named:
         both = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
         headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair"])
         regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
-    elif context.mentions:
+    elif named:
         regions = _codes(inherited)
     if not regions:
         regions = _codes(weak)
+    regions -= _unspecific(regions, strong)
     return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
+    """ "bones" where the sentence names the bone, unless they stand in a list or are a finding of their own."""
+    tree = region_tree()
+    listed = {m.stem for m, _ in mentions if m.is_listed or m.kind == "finding"}
+    return {
+        general
+        for general, places in _SPECIFIC.items()
+        if general in regions - listed and any(tree.is_within(one, place) for one in regions for place in places)
+    }
 
 
 def _shared_sides(own: Sequence[Mention], sides: Sequence[set[str]], words: Sequence[Word]) -> list[set[str]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -83,11 +83,18 @@ class Trie(Generic[T]):
         if overwrite or key not in node:
             node[key] = value
 
+    def is_absent(self, lowers: Set[str]) -> bool:
+        """Whether no term begins with any of `lowers`: spares a search."""
+        return self._root.keys().isdisjoint(lowers)
+
     def find(self, words: Sequence[Word]) -> Iterator[Hit[T]]:
         """Leftmost longest matches; the time is linear, since terms have a greatest length."""
         root, at, n = self._root, 0, len(words)
         while at < n:
             node, end = root.get(words[at].lower), at + 1
+            if node is None:
+                at = end
+                continue
             best: Hit[T] | None = None
             while node is not None:
                 if " any" in node:

@@ -35,6 +35,8 @@ _SHORT_YEAR = re.compile(
 )
 _PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
 _MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
+_ANY_YEAR = re.compile(_YEAR)
+_ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
@@ -49,7 +51,7 @@ _CUED_MONTH = re.compile(
 )
 
 
-_BIRTH_REACH = 48
+_BIRTH_REACH = 60
 """Characters before a date in which a birth cue may stand."""
 
 
@@ -98,20 +100,31 @@ def _birth_before() -> re.Pattern[str]:
     cues = "|".join(sorted(map(re.escape, words().birth_cues), key=len, reverse=True))
     return re.compile(
         rf"(?<![A-Za-z])(?:{cues})\.?(?: ?\(?[mdy]{{1,4}}[/.-][mdy]{{1,4}}[/.-][mdy]{{2,4}}\)?)?[\s:#=,.\-]{{0,6}}"
-        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}$",
+        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}(?:[A-Za-z]{3,10}\.?,? )?$",
         re.IGNORECASE,
     )
 
 
 def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
-    for pattern in (_ISO, _PACKED):
-        for match in pattern.finditer(text):
-            if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
-                mark = match.groupdict().get("s") or ""
-                yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
-    for pattern in (_NUMERIC, _SHORT_YEAR):
-        for match in pattern.finditer(text):
+    has_year, has_slash = _ANY_YEAR.search(text) is not None, "/" in text
+    if has_year:
+        for pattern in (_ISO, _PACKED):
+            for match in pattern.finditer(text):
+                if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
+                    mark = match.groupdict().get("s") or ""
+                    yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
+        for match in _NUMERIC.finditer(text):
             yield from _ambiguous(match, order, known)
+    if has_slash or _ANY_SHORT.search(text):
+        for match in _SHORT_YEAR.finditer(text):
+            yield from _ambiguous(match, order, known)
+    if has_slash:
+        yield from _slashed(text, year)
+    yield from _worded(text, year)
+
+
+def _slashed(text: str, year: int) -> Iterator[_Form]:
+    """Dates that lack their day or their year."""
     for match in _MONTH_YEAR.finditer(text):
         yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "M/Y", (len(match["m"]), 2))
     for match in _CUED_DAY.finditer(text):
@@ -121,7 +134,6 @@ def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[
         if match["m"] != match["y"]:
             day = date(_full_year(match["y"]), int(match["m"]), 15)
             yield _numbers(match, day, "M/y", (len(match["m"]), 2), group="hide")
-    yield from _worded(text, year)
 
 
 def _ambiguous(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator[_Form]:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from reports.parse import parse_report
@@ -49,6 +51,16 @@ from reports.parse import parse_report
 def test_assertion(text: str, assertion: str, is_normal: bool) -> None:
     (found,) = parse_report(f"FINDINGS: {text}", language="en").sentences
     assert (found.assertion, found.is_normal) == (assertion, is_normal)
+
+
+LINES = (Path(__file__).parent / "assertion_sentences.txt").read_text(encoding="utf-8").splitlines()
+NAMES = {"p": "present", "a": "absent", "u": "uncertain"}
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if not line.startswith("#")])
+def test_assertion_of_many_constructions(line: str) -> None:
+    label, _, text = line.partition("|")
+    assert [one.assertion for one in parse_report(f"FINDINGS: {text}", language="en").sentences] == [NAMES[label]]
 
 
 @pytest.mark.parametrize(

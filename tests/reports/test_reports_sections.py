@@ -196,3 +196,51 @@ def test_an_administrative_line_inside_the_findings_does_not_end_them() -> None:
 def test_prose_behind_an_administrative_word_is_kept() -> None:
     parsed = parse_report("PRELIMINARY REPORT: There is a mass in the liver.\nIMPRESSION: Mass.", language="en")
     assert [s.text for s in parsed.sentences] == ["There is a mass in the liver.", "Mass."]
+
+
+def test_a_side_as_heading_lends_its_side() -> None:
+    text = "FINDINGS:\nRIGHT:\nThe mastoid is clear.\nThe left kidney is small.\nLEFT:\nThe mastoid is opacified."
+    assert tagged(text) == [
+        ("The mastoid is clear.", ["temporal_bone_right"], "right"),
+        ("The left kidney is small.", ["kidney_left"], "left"),
+        ("The mastoid is opacified.", ["temporal_bone_left"], "left"),
+    ]
+
+
+@pytest.mark.parametrize("label", ["NODULES", "PLEURAL EFFUSION", "Emphysema", "LESION 1"])
+def test_a_finding_with_a_colon_stays_in_the_findings(label: str) -> None:
+    parsed = parse_report(f"FINDINGS:\nLUNGS: Clear.\n{label}: None.\nHEART: Normal.", language="en")
+    assert [section.name for section in parsed.sections] == ["findings"]
+    assert [s.text for s in parsed.sentences] == ["LUNGS: Clear.", f"{label}: None.", "HEART: Normal."]
+
+
+def test_headings_in_lower_case_even_mistyped() -> None:
+    text = "techniqe: axial images\nfindings: lungs are clear\nimpression: normal"
+    assert [name for name, _ in sections(text)] == ["technique", "findings", "impression"]
+
+
+ORGANS = [
+    "Lower chest",
+    "Hepatobiliary",
+    "Kidneys/ureters",
+    "Peritoneum / retroperitoneum",
+    "Lungs and airways",
+    "Calvarium",
+]
+ORGANS += ["Mediastinum/hila", "Bones/soft tissues", "Brain parenchyma", "Internal auditory canals", "Pelvic organs"]
+KEPT = ["Lines/tubes", "Hardware", "Alignment", "Cardiovascular", "Lymph nodes", "Interval changes", "Other findings"]
+
+
+@pytest.mark.parametrize("heading", [*ORGANS, *KEPT])
+@pytest.mark.parametrize("is_upper", [True, False])
+def test_sub_headings_of_report_templates_keep_the_findings(heading: str, is_upper: bool) -> None:
+    words = heading.upper() if is_upper else heading
+    parsed = parse_report(f"FINDINGS:\n{words}: Unremarkable.\nIMPRESSION: Normal.", language="en")
+    assert [section.name for section in parsed.sections] == ["findings", "impression"]
+    assert parsed.unknown_headings == ()
+    assert bool(parsed.sentences[0].regions) == (heading in ORGANS)
+
+
+def test_a_label_alone_on_its_line_is_no_sentence() -> None:
+    parsed = parse_report("FINDINGS:\nNodules:\n1. RUL, 5 mm.\nThe following were seen:\nCysts.", language="en")
+    assert [s.text for s in parsed.sentences] == ["RUL, 5 mm.", "The following were seen:", "Cysts."]
