@@ -56,14 +56,14 @@ class Logs:
 
 def sample_figure(batcher: Batcher, batch: Batch, restored: torch.Tensor | None, *, n_rows: int = 4) -> Any:
     """Crops of a batch as rows: both views, what was hidden, what was restored, and the sentences."""
-    rows: list[tuple[list[tuple[str, np.ndarray]], Box | None, tuple[str, ...]]] = []
+    rows: list[tuple[list[tuple[str, np.ndarray]], Box | None, list[str]]] = []
     for place, drawn in list(enumerate(batch.draws))[:n_rows]:
         panels = [("view a", batch.clean[place, 0].cpu().numpy())]
         if restored is not None:
             panels.append(("hidden", batch.corrupted[place, 0].cpu().numpy()))
-            panels.append(("restored", restored[place, 0].float().cpu().numpy()))
+            panels.append(("restored", restored[place, 0].numpy()))
         panels.append(("view b", batch.views[place, 1, 0].cpu().numpy()))
         is_aligned = batcher.config.crop.policy == "aligned"
         target = in_crop(drawn.target, drawn.views[0].start_ijk) if is_aligned else None
-        rows.append((panels, target, batcher.texts(drawn)))
+        rows.append((panels, target, [one.text for one in batcher.sentences(drawn)]))
     return crop_rows(rows, batcher.config.intensity)

@@ -124,10 +124,7 @@ def _number(interval: Mapping[str, float]) -> str:
 def _crops(bench: Bench) -> Figure:
     draws = _varied(bench)
     batch = bench.held_out.of_draws(draws, seed=bench.config.seed).to(bench.device)
-    restored = None
-    if bench.model.restore_head is not None:
-        text, held = bench.model.encode_text(batch.ids, batch.held) if bench.model.uses_text else (None, None)
-        restored = bench.model.restore(batch.corrupted, text, held).cpu()
+    restored = bench.model.restored(batch)
     return sample_figure(bench.held_out, batch, restored, n_rows=len(draws))
 
 

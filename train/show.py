@@ -74,8 +74,8 @@ def show_crops(
                 for name, view in zip("ab", drawn.views, strict=True)
             ]
             said = [
-                f"{covered:.2f}  {text}"
-                for (_, covered), text in zip(drawn.views[0].sentences, batcher.texts(drawn), strict=True)
+                f"{covered:.2f}  {one.text}"
+                for (_, covered), one in zip(drawn.views[0].sentences, batcher.sentences(drawn), strict=True)
             ]
             rows.append((panels, in_crop(drawn.target, drawn.views[0].start_ijk), said))
         write_png(out, crop_rows(rows, config.intensity))

@@ -89,6 +89,24 @@ def test_intervals_hold_their_means(metrics: dict[str, Any]) -> None:
     assert seen > 10
 
 
+def test_what_attends_is_measured_against_the_box(metrics: dict[str, Any]) -> None:
+    pointing = metrics["results"]["pointing"]
+    assert set(pointing) == {"readout", "align"}
+    for measured in pointing.values():
+        assert 0 < measured["in_box"]["chance"] < 1
+        assert "on_lesion" not in measured  # the tiny set has no lesion maps
+
+
+def test_findings_are_measured_with_and_without_fitting(metrics: dict[str, Any]) -> None:
+    findings = metrics["results"]["findings"]
+    assert set(findings["linear"]["auroc"]) == set(findings["zero_shot"]["auroc"])
+    assert set(findings["left_out"]).isdisjoint(findings["linear"]["auroc"])
+    assert len(findings["left_out"]) + len(findings["linear"]["auroc"]) == 8
+    for kind in ("linear", "zero_shot"):
+        mean = np.mean(list(findings[kind]["auroc"].values()))
+        assert findings[kind]["macro_auroc"]["mean"] == pytest.approx(mean)
+
+
 def test_retrieval_prints_pool_and_duplicates(metrics: dict[str, Any]) -> None:
     for kind in ("ridge", "align_head"):
         table = metrics["results"]["retrieval"][kind]["sentence_to_crop"]
