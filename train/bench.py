@@ -16,7 +16,7 @@ import torch
 from curation.contract import Dataset
 from t3dkit.progress import Progress
 from train.batch import Batch, Batcher
-from train.catalogue import Sentence, read_catalogue
+from train.catalogue import Ijk, Sentence, read_catalogue
 from train.config import CropConfig, EvaluateConfig
 from train.crops import Draw, draw_views
 from train.intervals import mean_interval
@@ -146,3 +146,19 @@ class Bench:
             stacked = torch.from_numpy(np.stack(crops[start : start + size])[:, None]).to(self.device)
             parts.append(self.model.backbone.encode(stacked)[0].flatten(2).transpose(1, 2).cpu())
         return torch.cat(parts)
+
+    def grid(self, volume_id: str) -> tuple[list[Ijk], torch.Tensor]:
+        """Starts of a regular grid of crops of a volume, and their bottlenecks (m, n, channels)."""
+        size = self.train.config.crop.size_vox
+        starts = grid_starts(self.store.shape_ijk(volume_id), size, self.config.volume_crops)
+        return starts, self.bottlenecks([self.train.crop(volume_id, start) for start in starts])
+
+
+def grid_starts(shape: tuple[int, int, int], size: int, n_crops: int) -> list[tuple[int, int, int]]:
+    """Starts of at most `n_crops` crops, evenly spread; never more along an axis than tile it."""
+    per_axis = max(1, round(n_crops ** (1 / 3)))
+    lines = []
+    for length in shape:
+        n = min(per_axis, -(-length // size))
+        lines.append([round(at) for at in np.linspace(0, length - size, n)] if n > 1 else [(length - size) // 2])
+    return [(i, j, k) for i in lines[0] for j in lines[1] for k in lines[2]]

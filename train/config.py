@@ -168,6 +168,7 @@ class EvaluateConfig:
     segment_fractions: Annotated[tuple[float, ...], Some] = (1.0,)
     segment_seeds: Annotated[tuple[int, ...], Some] = (0,)
     segment_batch: int = 4
+    segment_compare: bool = True  # beside the run's weights, the same from scratch
     segment_validation: int = 48  # held-out crops that Dice is measured on
     seed: int = 1
 

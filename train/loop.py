@@ -34,8 +34,9 @@ from train.config import Config, LoopConfig, as_table
 from train.distributed import any_process, gather, process_group, rank, world_size
 from train.errors import NonFiniteLoss
 from train.gradients import backward
-from train.logs import Logs, sample_figure
+from train.logs import Logs
 from train.models import T3D
+from train.pictures import sample_figure
 from train.reader import VolumeStore
 from train.run import Run, create_run, open_run, require_same_grid
 

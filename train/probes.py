@@ -83,10 +83,7 @@ def _volume_features(
         prompts = bench.model.encode_text(ids, held), held
     with bench.progress.task("finding probes", len(volume_ids)) as task:
         for volume_id in volume_ids:
-            starts = grid_starts(
-                bench.store.shape_ijk(volume_id), bench.train.config.crop.size_vox, bench.config.volume_crops
-            )
-            cells = bench.bottlenecks([bench.train.crop(volume_id, start) for start in starts])  # (m, n, channels)
+            _, cells = bench.grid(volume_id)
             flat = cells.flatten(0, 1).double()
             features[volume_id] = torch.cat([flat.mean(dim=0), flat.amax(dim=0)]).numpy()
             if prompts:
@@ -140,16 +137,6 @@ def abnormal_crops(bench: Bench) -> dict[str, Any]:
 
     interval = statistic_interval(auroc, len(names), n=bench.config.bootstrap // 5, seed=bench.config.seed)
     return {"auroc": interval, "n_crops": len(y_test), "share_abnormal": float(y_test.mean())}
-
-
-def grid_starts(shape: tuple[int, int, int], size: int, n_crops: int) -> list[tuple[int, int, int]]:
-    """Starts of at most `n_crops` crops, evenly spread; never more along an axis than tile it."""
-    per_axis = max(1, round(n_crops ** (1 / 3)))
-    lines = []
-    for length in shape:
-        n = min(per_axis, -(-length // size))
-        lines.append([round(at) for at in np.linspace(0, length - size, n)] if n > 1 else [(length - size) // 2])
-    return [(i, j, k) for i in lines[0] for j in lines[1] for k in lines[2]]
 
 
 def _scores(x_fit: np.ndarray, y_fit: np.ndarray, x_test: np.ndarray) -> np.ndarray:
