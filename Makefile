@@ -33,7 +33,7 @@ pretrain = if test -f $(2)/config.json; then $(PY) -m train pretrain $(1) --out 
   else $(PY) -m train pretrain $(1) --out $(2) $(3); fi
 
 .DEFAULT_GOAL := help
-.PHONY: demo-run help venv curate verify audit pretrain evaluate export demo test lint bench docs pictures clean
+.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench docs pictures clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ demo-run: $(READY) $(DEMO)/dataset/labels/findings.parquet
 
 evaluate: $(READY) $(DEMO_RUN)  ## controls, retrieval, probes: metrics.json and a page (RUN= DATASET=)
 	$(PY) -m train evaluate $(RUN) $(DATASET)
+
+baselines: $(READY) $(DEMO_DATASET)  ## every method with the same trainer, in one table (DATASET= RUN= SEEDS=)
+	$(PY) -m train baselines $(DATASET) --out $(RUN)-baselines --seeds $(or $(SEEDS),1)
 
 export: $(READY) $(DEMO_RUN)  ## encoder weights for plain MONAI (RUN=)
 	$(PY) -m train export $(RUN) --out $(RUN)/encoder

@@ -11,7 +11,7 @@ from typing import Any
 from t3dkit.command import Command, Program, run_program
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
-from train.config import Config, load_config, preset_names
+from train.config import SCALES, Config, load_config, preset_names
 
 # Before torch is imported: threads that spin while they wait make a step five times slower on a machine that has
 # other work, and gain nothing on one that has not.
@@ -28,16 +28,22 @@ def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    methods = [name for name in preset_names() if name not in SCALES]
     parser.add_argument("--config", metavar="FILE", help="a TOML file, or a preset: " + ", ".join(preset_names()))
+    parser.add_argument("--method", metavar="NAME", choices=methods, help="one of " + ", ".join(methods))
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+
+
+def _words(arguments: argparse.Namespace) -> list[str]:
+    return [*([f"method={arguments.method}"] if arguments.method else []), *arguments.set]
 
 
 def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.loop import pretrain
 
     config: Config | None = None
-    if not arguments.resume or arguments.config or arguments.set:
-        config = load_config(arguments.config, arguments.set)
+    if not arguments.resume or arguments.config or _words(arguments):
+        config = load_config(arguments.config, _words(arguments))
     elif not (arguments.out / "config.json").is_file():
         config = load_config()  # nothing to resume yet: the first start of a job that may be restarted
     return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
@@ -83,7 +89,7 @@ def _crops(arguments: argparse.Namespace, progress: Progress) -> Summary:
 
     if arguments.rows < 1:
         raise ConfigError("--rows must be at least 1")
-    config = load_config(arguments.config, arguments.set)
+    config = load_config(arguments.config, _words(arguments))
     return show_crops(
         arguments.dataset,
         config,
@@ -91,6 +97,53 @@ def _crops(arguments: argparse.Namespace, progress: Progress) -> Summary:
         out=arguments.out,
         n_rows=arguments.rows,
         table=arguments.table,
+    )
+
+
+def _search_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain --method t3d-align`")
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set; its held-out volumes are searched")
+    parser.add_argument("sentence", metavar="SENTENCE", help="what to look for")
+    parser.add_argument("--out", metavar="PNG", type=Path, required=True, help="the picture")
+    parser.add_argument("--rows", metavar="N", type=int, default=6, help="how many crops (default 6)")
+
+
+def _search(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.show import search
+
+    if arguments.rows < 1:
+        raise ConfigError("--rows must be at least 1")
+    return search(
+        arguments.run_folder,
+        arguments.dataset,
+        arguments.sentence,
+        out=arguments.out,
+        n_rows=arguments.rows,
+        progress=progress,
+    )
+
+
+def _baselines_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
+    parser.add_argument("--out", metavar="GRID", type=Path, required=True, help="folder of the grid")
+    parser.add_argument("--methods", metavar="NAMES", help="comma-separated, or `all` (default: the baselines and t3d)")
+    parser.add_argument("--seeds", metavar="N", type=int, default=1, help="how many seeds, from 0 (default 1)")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+
+
+def _baselines(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.baselines import ABLATIONS, METHODS, baselines
+
+    if arguments.seeds < 1:
+        raise ConfigError("--seeds must be at least 1")
+    methods = {None: METHODS, "all": (*METHODS, *ABLATIONS)}.get(arguments.methods)
+    return baselines(
+        arguments.dataset,
+        arguments.out,
+        methods=methods or tuple(arguments.methods.split(",")),
+        seeds=range(arguments.seeds),
+        words=arguments.set,
+        progress=progress,
     )
 
 
@@ -105,7 +158,7 @@ PROGRAM = Program(
             _pretrain,
             "Pre-train on the train split of a data set. Under torchrun it is distributed.\n\n"
             "  python -m train pretrain DATASET --out RUN\n"
-            "  python -m train pretrain DATASET --out RUN --config t3d-align --set loop.steps=1000\n"
+            "  python -m train pretrain DATASET --out RUN --method t3d-align --set loop.steps=1000\n"
             "  python -m train pretrain DATASET --out RUN --resume\n"
             "  torchrun --nproc-per-node 8 -m train pretrain DATASET --out RUN --config gpu\n\n"
             "RUN/history.jsonl and RUN/tensorboard hold the losses, RUN/samples pictures of crops with their\n"
@@ -121,6 +174,17 @@ PROGRAM = Program(
             "finding probes, segmentation, pointing. Writes RUN/metrics.json and RUN/report.html.\n\n"
             "  python -m train evaluate RUN DATASET\n"
             "  python -m train evaluate RUN DATASET --only text_only --only text_gain",
+        ),
+        Command(
+            "baselines",
+            "the same trainer under every method, in one table",
+            _baselines_arguments,
+            _baselines,
+            "Pre-train and evaluate scratch, restore, simclr, clip, t3d and t3d-align (with `--methods all` the\n"
+            "ablations too) for each seed with equal steps and encoder, and write GRID/table.md.\n"
+            "A grid that was cut off goes on where it stopped.\n\n"
+            "  python -m train baselines DATASET --out GRID --seeds 3\n"
+            "  python -m train baselines DATASET --out GRID --methods restore,t3d --set loop.steps=200",
         ),
         Command(
             "export",
@@ -139,6 +203,15 @@ PROGRAM = Program(
             "Show which crops training sees for a pair, the part of the region both views cover, and the sentences\n"
             "each crop covers.\n\n"
             "  python -m train crops DATASET --pair ID --out crops.png",
+        ),
+        Command(
+            "search",
+            "type a sentence, see the crops that suit it best",
+            _search_arguments,
+            _search,
+            "Rate crops of the held-out volumes against a sentence with the run's alignment head, and draw the best\n"
+            "of each volume with the place the sentence looks at and what the report says about the crop.\n\n"
+            '  python -m train search RUN DATASET "There is a pleural effusion." --out found.png',
         ),
     ),
 )

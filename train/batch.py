@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -40,8 +39,8 @@ class Batch:
         Which voxels are hidden.
     ids, held : (b, k, s) int64 and bool
         Tokens of the first view's sentences, the drawn one first; absent sentences hold no token.
-    text_key, normal_key : (b,) int64
-        For false negatives, see `Sentence`.
+    text_key, normal_key : (b, k) int64
+        Of these sentences, 0 for none; for false negatives, see `Sentence`.
     draws : tuple of Draw
         How it was made.
     """
@@ -58,12 +57,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        moved: dict[str, Any] = {
-            entry.name: getattr(self, entry.name).to(device, non_blocking=True)
-            for entry in fields(self)
-            if entry.name != "draws"
-        }
-        return Batch(**moved, draws=self.draws)
+        arrays = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "draws"}
+        return replace(self, **{name: array.to(device, non_blocking=True) for name, array in arrays.items()})
 
 
 class Batcher:
@@ -86,9 +81,9 @@ class Batcher:
         """The sentence of a draw."""
         return self._sentences[drawn.pair_id, drawn.sentence_id]
 
-    def texts(self, drawn: Draw, view: int = 0) -> tuple[str, ...]:
-        """The sentences of a view, for pictures; never for a log."""
-        return tuple(self._sentences[drawn.pair_id, name].text for name, _ in drawn.views[view].sentences)
+    def sentences(self, drawn: Draw, view: int = 0) -> tuple[Sentence, ...]:
+        """The sentences a view covers, the drawn one first; never for a log."""
+        return tuple(self._sentences[drawn.pair_id, name] for name, _ in drawn.views[view].sentences)
 
     def make(self, step: int, slots: Sequence[int], n_slots: int) -> Batch:
         """The batch of `slots` of `step`."""
@@ -108,26 +103,24 @@ class Batcher:
 
     def assemble(self, made: Sequence[tuple[Draw, list[np.ndarray], np.random.Generator]]) -> Batch:
         """Augment, corrupt, encode and stack."""
-        views, clean, corrupted, hidden, ids, held = [], [], [], [], [], []
+        views, clean, corrupted, hidden = [], [], [], []
         for drawn, crops, rng in made:
             views.append(np.stack([augment(crop, self.config.intensity, rng) for crop in crops]))
             corruption = self.corruption(drawn, rng)
             clean.append(crops[0])
             corrupted.append(corrupt(crops[0], corruption, fill=self.config.corruption.fill))
             hidden.append(corruption.hidden)
-            row_ids, row_held = self.encode(self.texts(drawn))
-            ids.append(row_ids)
-            held.append(row_held)
-        sentences = [self.sentence(drawn) for drawn, _, _ in made]
+        said = [self.encode(self.sentences(drawn)) for drawn, _, _ in made]
+        ids, held, text_key, normal_key = (torch.from_numpy(np.stack(rows)) for rows in zip(*said, strict=True))
         return Batch(
             views=torch.from_numpy(np.stack(views)[:, :, None]),
             clean=torch.from_numpy(np.stack(clean)[:, None]),
             corrupted=torch.from_numpy(np.stack(corrupted)[:, None]),
             hidden=torch.from_numpy(np.stack(hidden)[:, None]),
-            ids=torch.from_numpy(np.stack(ids)),
-            held=torch.from_numpy(np.stack(held)),
-            text_key=torch.tensor([one.text_key for one in sentences]),
-            normal_key=torch.tensor([one.normal_key for one in sentences]),
+            ids=ids,
+            held=held,
+            text_key=text_key,
+            normal_key=normal_key,
             draws=tuple(drawn for drawn, _, _ in made),
         )
 
@@ -137,14 +130,16 @@ class Batcher:
         target = in_crop(drawn.target, view.start_ijk) if self.config.crop.policy == "aligned" else None
         return draw_corruption(rng, self.config.corruption, size_vox=drawn.size_vox, target=target)
 
-    def encode(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """(k, s) ids and held of one view's sentences, padded to `max_sentences` rows."""
-        rows = self.config.crop.max_sentences
-        ids = np.full((rows, self.tokens.max_tokens), self.tokens.pad_id, dtype=np.int64)
-        held = np.zeros((rows, self.tokens.max_tokens), dtype=bool)
-        for row, text in enumerate(texts[:rows]):
-            ids[row], held[row] = self._encoded[text]
-        return ids, held
+    def encode(self, sentences: Sequence[Sentence]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(k, s) ids and held, (k,) text and normal keys of one view's sentences; k is `max_sentences`, padded."""
+        k = self.config.crop.max_sentences
+        ids = np.full((k, self.tokens.max_tokens), self.tokens.pad_id, dtype=np.int64)
+        held = np.zeros((k, self.tokens.max_tokens), dtype=bool)
+        keys = np.zeros((2, k), dtype=np.int64)
+        for row, one in enumerate(sentences[:k]):
+            ids[row], held[row] = self._encoded[one.text]
+            keys[:, row] = one.text_key, one.normal_key
+        return ids, held, keys[0], keys[1]
 
     def crop(self, volume_id: str, start_ijk: Ijk) -> np.ndarray:
         """One crop, normalised."""
@@ -174,6 +169,12 @@ class Batcher:
         volume = normalise(np.asarray(self.store.volume(volume_id)), self.config.intensity)
         size = self.config.crop.size_vox
         return torch.nn.functional.adaptive_avg_pool3d(torch.from_numpy(volume)[None], size)[0].numpy()
+
+
+def trimmed(batches: Sequence[Batch]) -> list[Batch]:
+    """The same batches without the token columns that no sentence of theirs reaches; they cost time."""
+    longest = max(1, *(int(batch.held.sum(dim=-1).max()) for batch in batches))
+    return [replace(batch, ids=batch.ids[..., :longest], held=batch.held[..., :longest]) for batch in batches]
 
 
 def normalise(crop_hu: np.ndarray, config: IntensityConfig) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +16,11 @@ import torch
 from curation.contract import Dataset
 from t3dkit.progress import Progress
 from train.batch import Batch, Batcher
-from train.catalogue import Sentence, read_catalogue
+from train.catalogue import Ijk, Sentence, read_catalogue
 from train.config import CropConfig, EvaluateConfig
 from train.crops import Draw, draw_views
-from train.models import pool_text
+from train.intervals import mean_interval
+from train.models import as_query, pool_text
 from train.reader import VolumeStore
 from train.run import Run, load_model, require_same_grid
 
@@ -104,10 +106,10 @@ class Bench:
         """Frozen features of `draws`, on the CPU."""
         text, held, view_a, view_b = [], [], [], []
         for batch in self.batches(batcher, draws, name=name):
-            tokens, present = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])
+            tokens = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])
             visual = self.model.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2))
             text.append(tokens[:, 0].cpu())
-            held.append(present[:, 0].cpu())
+            held.append(batch.held[:, 0].cpu())
             view_a.append(visual[:, 0].cpu())
             view_b.append(visual[:, 1].cpu())
         return Features(
@@ -119,12 +121,44 @@ class Bench:
             view_b=torch.cat(view_b),
         )
 
+    def mean(self, values: np.ndarray, groups: Sequence[Any] | np.ndarray) -> dict[str, float]:
+        """`mean_interval` as configured."""
+        return mean_interval(values, groups, n=self.config.bootstrap, seed=self.config.seed)
+
     @torch.no_grad()
-    def crop_features(self, crops: Sequence[np.ndarray]) -> torch.Tensor:
-        """(m, width) mean of the bottleneck over each normalised crop."""
+    def attention(self, features: Features) -> dict[str, np.ndarray]:
+        """Where each drawn sentence looks in its first view: (m, n) for each part of the model that looks."""
+        text, held, tokens = (part.to(self.device) for part in (features.text, features.held, features.view_a))
+        maps = {}
+        if self.model.readout is not None:
+            maps["readout"] = self.model.readout.attention(text, held, tokens).cpu().numpy()
+        if self.model.align is not None and self.model.align.readout is not None:
+            query = as_query(features.pooled_text.to(self.device))
+            maps["align"] = self.model.align.readout.attention(*query, tokens).cpu().numpy()
+        return maps
+
+    @torch.no_grad()
+    def bottlenecks(self, crops: Sequence[np.ndarray]) -> torch.Tensor:
+        """(m, n, channels) the bottleneck of each normalised crop, place by place, on the CPU."""
         parts = []
         size = 2 * self.config.batch
         for start in range(0, len(crops), size):
             stacked = torch.from_numpy(np.stack(crops[start : start + size])[:, None]).to(self.device)
-            parts.append(self.model.backbone.encode(stacked)[0].flatten(2).mean(dim=2).cpu())
+            parts.append(self.model.backbone.encode(stacked)[0].flatten(2).transpose(1, 2).cpu())
         return torch.cat(parts)
+
+    def grid(self, volume_id: str) -> tuple[list[Ijk], torch.Tensor]:
+        """Starts of a regular grid of crops of a volume, and their bottlenecks (m, n, channels)."""
+        size = self.train.config.crop.size_vox
+        starts = grid_starts(self.store.shape_ijk(volume_id), size, self.config.volume_crops)
+        return starts, self.bottlenecks([self.train.crop(volume_id, start) for start in starts])
+
+
+def grid_starts(shape: tuple[int, int, int], size: int, n_crops: int) -> list[tuple[int, int, int]]:
+    """Starts of at most `n_crops` crops, evenly spread; never more along an axis than tile it."""
+    per_axis = max(1, round(n_crops ** (1 / 3)))
+    lines = []
+    for length in shape:
+        n = min(per_axis, -(-length // size))
+        lines.append([round(at) for at in np.linspace(0, length - size, n)] if n > 1 else [(length - size) // 2])
+    return [(i, j, k) for i in lines[0] for j in lines[1] for k in lines[2]]

@@ -65,7 +65,7 @@ class CorruptionConfig:
     """What TIR hides."""
 
     kinds: Annotated[tuple[CorruptionKind, ...], Some] = ("mask",)  # one is drawn per crop
-    ratio: tuple[float, float] = (0.5, 0.9)  # share of the crop that is hidden, drawn uniformly
+    ratio: tuple[float, float] = (0.6, 0.95)  # share of the crop that is hidden, drawn uniformly
     block_vox: int = 8
     cover_region: bool = True  # the sentence's region is hidden whole, so that the text has something to say
     fill: float = 0.0  # normalised units
@@ -86,7 +86,7 @@ class TclConfig:
 class TirConfig:
     """Text-informed image restoration."""
 
-    weight: float = 1.0
+    weight: float = 3.0  # its L1 is a sixth of a contrastive loss; at 1 the text is hardly read
     text: bool = True  # False: plain restoration
 
 
@@ -95,8 +95,9 @@ class AlignConfig:
     """Sentence-crop alignment (SigLIP)."""
 
     weight: float = 0.0
+    attend: bool = True  # the sentence attends to the crop's places; False: the crop is their mean
     width: int = 64
-    whole_report: bool = False  # text is the whole report, not the sentence (preset clip)
+    whole_report: bool = False  # the text is the whole report, not the sentence (preset clip)
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -154,7 +155,7 @@ class EvaluateConfig:
     gap_draws: int = 160  # sentences whose restoration is compared under right and wrong text
     pool: int = 256  # largest retrieval pool
     bootstrap: int = 1000
-    volume_crops: int = 64  # crops per volume for the finding probes
+    volume_crops: int = 216  # crops per volume for the finding probes
     segment_organs: Annotated[tuple[str, ...], Some] = (
         "liver",
         "spleen",
@@ -167,6 +168,7 @@ class EvaluateConfig:
     segment_fractions: Annotated[tuple[float, ...], Some] = (1.0,)
     segment_seeds: Annotated[tuple[int, ...], Some] = (0,)
     segment_batch: int = 4
+    segment_compare: bool = True  # beside the run's weights, the same from scratch
     segment_validation: int = 48  # held-out crops that Dice is measured on
     seed: int = 1
 

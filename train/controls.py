@@ -12,14 +12,19 @@ from typing import Any
 import numpy as np
 import torch
 
+from train.batch import Batch
 from train.bench import Bench, Features
-from train.intervals import mean_interval
-from train.losses import contrast_logits, contrast_loss, restoration_errors, soft_targets
+from train.catalogue import Sentence
+from train.crops import Draw
+from train.losses import contrast_loss, restoration_errors, soft_targets
+from train.models import tcl_logits
 from train.readout import Readout
 
 OBVIOUS_POOL = 192
 """Train draws that a readout is trained on where the run has none of its form."""
 READOUT_RATE = 2e-3
+WRONG_TEXTS = 4
+"""Other crops whose sentences each crop is restored under."""
 
 
 def text_only(bench: Bench) -> dict[str, Any]:
@@ -45,10 +50,7 @@ def text_only(bench: Bench) -> dict[str, Any]:
             hits = [
                 _accuracy(bench, readout, held.rows(batch), form, noise, place) for place, batch in enumerate(batches)
             ]
-            interval = mean_interval(
-                np.concatenate(hits), np.repeat(np.arange(len(batches)), 2 * size), n=config.bootstrap, seed=config.seed
-            )
-            result[form][name] = interval
+            result[form][name] = bench.mean(np.concatenate(hits), np.repeat(np.arange(len(batches)), 2 * size))
         result[form]["noise_at_chance"] = result[form]["noise"]["low"] <= 1.0 / size <= result[form]["noise"]["high"]
         readout.to(bench.device)
     return result
@@ -84,7 +86,7 @@ def _accuracy(bench: Bench, readout: Readout, part: Features, form: str, noise: 
         view_a, view_b = (_noise_like(view, generator) for view in (view_a, view_b))
     hits = []
     for first, second in ((view_a, view_b), (view_b, view_a)):
-        logits = form_logits(readout, part.text, part.held, first, second, form, bench.run.config.tcl.temperature)
+        logits = tcl_logits(readout, part.text, part.held, first, second, form)
         hits.append((logits.argmax(dim=1) == torch.arange(len(logits))).numpy())
     return np.concatenate(hits).astype(np.float64)
 
@@ -95,29 +97,13 @@ def _noise_like(tokens: torch.Tensor, generator: torch.Generator) -> torch.Tenso
     return torch.randn(tokens.shape, generator=generator) * spread + mean
 
 
-def form_logits(
-    readout: Readout,
-    text: torch.Tensor,
-    held: torch.Tensor,
-    first: torch.Tensor,
-    second: torch.Tensor,
-    form: str,
-    temperature: float,
-) -> torch.Tensor:
-    """(b, b) logits of one form of TCL, in one process."""
-    anchor = readout.paired(text, held, first)
-    others = readout(text, held, second) if form == "conditioned" else readout.paired(text, held, second)
-    return contrast_logits(anchor, others, temperature)
-
-
 def trained_readout(bench: Bench, form: str) -> Readout:
     """A fresh readout, trained for `obvious_steps` on frozen features of the train split."""
     config = bench.config
     features = bench.features(
         bench.train, bench.draws(bench.train, OBVIOUS_POOL, seed=2), name=f"{form} readout, features"
     )
-    text_keys = torch.tensor([one.text_key for one in features.sentences])
-    normal_keys = torch.tensor([one.normal_key for one in features.sentences])
+    keys = torch.tensor([(one.text_key, one.normal_key) for one in features.sentences])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         readout = Readout(features.text.shape[-1], bench.run.config.tcl.width)
@@ -128,10 +114,11 @@ def trained_readout(bench: Bench, form: str) -> Readout:
         for _ in range(config.obvious_steps):
             index = rng.choice(len(features.draws), size=min(config.batch, len(features.draws)), replace=False)
             part = features.rows(index.tolist())
-            targets = soft_targets(text_keys[index], normal_keys[index], n_own=len(index), offset=0, soft_positive=soft)
+            equal, normal = keys[index].split(1, dim=1)
+            targets = soft_targets(equal, normal, n_own=len(index), offset=0, soft_positive=soft)
             loss = torch.zeros(())
             for first, second in ((part.view_a, part.view_b), (part.view_b, part.view_a)):
-                logits = form_logits(readout, part.text, part.held, first, second, form, temperature)
+                logits = tcl_logits(readout, part.text, part.held, first, second, form) / temperature
                 loss = loss + 0.5 * contrast_loss(logits, targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -145,44 +132,47 @@ def text_gain(bench: Bench) -> dict[str, Any]:
     """Restoration error under wrong text minus under the right text, paired by crop, resampled by patient.
 
     Wrong text, three ways: the sentences of another patient's crop; those of another patient's crop of the same
-    region (the region's name cannot help); none. Positive: the right text helps.
+    region (the region's name cannot help); none. Positive: the right text helps. The first two are means over
+    `WRONG_TEXTS` other crops, where there are as many.
     """
     if bench.model.fusion is None:
         return {"skipped": "this method restores without text, or does not restore"}
     draws = bench.draws(bench.held_out, bench.config.gap_draws, seed=3)
-    texts = [bench.held_out.encode(bench.held_out.texts(drawn)) for drawn in draws]
+    said = [bench.held_out.encode(bench.held_out.sentences(drawn))[:2] for drawn in draws]
+    nothing = (said[0][0], np.zeros_like(said[0][1]))
     sentences = [bench.held_out.sentence(drawn) for drawn in draws]
     rng = np.random.default_rng([bench.config.seed, 17])
-    other = [_other(place, draws, sentences, rng, same_region=False) for place in range(len(draws))]
-    same = [_other(place, draws, sentences, rng, same_region=True) for place in range(len(draws))]
-    errors: dict[str, list[np.ndarray]] = {"right": [], "shuffled": [], "same_region": [], "none": []}
+    chosen: dict[str, list[list[int]]] = {"right": [[place] for place in range(len(draws))]}
+    for name in ("shuffled", "same_region"):
+        chosen[name] = [_others(place, draws, sentences, rng, name == "same_region") for place in range(len(draws))]
+    chosen["none"] = [[-1]] * len(draws)
+    errors = {name: np.full((len(draws), WRONG_TEXTS), np.nan) for name in chosen}
     start = 0
     for batch in bench.batches(bench.held_out, draws, name="text gain"):
-        here = range(start, start + len(batch.draws))
+        for name, rows in chosen.items():
+            for turn in range(max(len(row) for row in rows)):
+                here = [at for at in range(start, start + len(batch.draws)) if len(rows[at]) > turn]
+                if here:
+                    texts = [nothing if name == "none" else said[rows[at][turn]] for at in here]
+                    errors[name][here, turn] = _restored_errors(bench, batch, [at - start for at in here], texts)
         start += len(batch.draws)
-        for name, chosen in (("right", list(here)), ("shuffled", other), ("same_region", same), ("none", None)):
-            rows = [None if chosen is None else (place if name == "right" else chosen[place]) for place in here]
-            errors[name].append(_errors(bench, batch, [None if row is None else texts[row] for row in rows]))
-    table = {name: np.concatenate(parts) for name, parts in errors.items()}
-    return _gains(bench, table, sentences, draws, other, same)
+    with np.errstate(invalid="ignore"):
+        means = {name: np.nansum(table, axis=1) / (~np.isnan(table)).sum(axis=1) for name, table in errors.items()}
+    return _gains(bench, means, sentences)
 
 
-def _errors(bench: Bench, batch: Any, texts: Sequence[tuple[np.ndarray, np.ndarray] | None]) -> np.ndarray:
-    ids, held = batch.ids.clone(), batch.held.clone()
-    for row, pair in enumerate(texts):
-        if pair is None:
-            held[row] = False
-        else:
-            ids[row], held[row] = torch.from_numpy(pair[0]), torch.from_numpy(pair[1])
-    text, present = bench.model.encode_text(ids, held)
-    restored = bench.model.restore(batch.corrupted, text, present)
-    return restoration_errors(restored, batch.clean, batch.hidden).double().cpu().numpy()
+def _restored_errors(
+    bench: Bench, batch: Batch, rows: list[int], texts: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> np.ndarray:
+    ids, held = (torch.from_numpy(np.stack(part)).to(bench.device) for part in zip(*texts, strict=True))
+    restored = bench.model.restore(batch.corrupted[rows], bench.model.encode_text(ids, held), held)
+    return restoration_errors(restored, batch.clean[rows], batch.hidden[rows]).double().cpu().numpy()
 
 
-def _other(
-    place: int, draws: Sequence[Any], sentences: Sequence[Any], rng: np.random.Generator, *, same_region: bool
-) -> int | None:
-    """Another patient's draw; with `same_region`, of the same region and another wording."""
+def _others(
+    place: int, draws: Sequence[Draw], sentences: Sequence[Sentence], rng: np.random.Generator, same_region: bool
+) -> list[int]:
+    """Draws of other patients; with `same_region`, of the same region and another wording."""
     own = sentences[place]
     candidates = [
         index
@@ -190,65 +180,69 @@ def _other(
         if one.patient_id != own.patient_id
         and (not same_region or (draws[index].region == draws[place].region and one.text_key != own.text_key))
     ]
-    return int(rng.choice(candidates)) if candidates else None
+    return [int(index) for index in rng.permutation(candidates)[:WRONG_TEXTS]]
 
 
-def _gains(
-    bench: Bench,
-    errors: dict[str, np.ndarray],
-    sentences: Sequence[Any],
-    draws: Sequence[Any],
-    other: Sequence[int | None],
-    same: Sequence[int | None],
-) -> dict[str, Any]:
+def _gains(bench: Bench, errors: dict[str, np.ndarray], sentences: Sequence[Sentence]) -> dict[str, Any]:
     low, high = bench.run.config.intensity.hu_range
-    hu = (high - low) / 2.0  # one normalised unit in HU
     patients = np.asarray([one.patient_id for one in sentences])
     is_abnormal = np.asarray([one.is_abnormal for one in sentences])
-    everyone = np.ones(len(draws), dtype=bool)
-    has_other = np.asarray([row is not None for row in other])
-    has_same = np.asarray([row is not None for row in same])
 
-    def gap(name: str, kept: np.ndarray) -> dict[str, float]:
-        values = (errors[name] - errors["right"])[kept]
-        return mean_interval(values, patients[kept], n=bench.config.bootstrap, seed=bench.config.seed)
+    def gap(name: str, kept: np.ndarray | bool = True) -> dict[str, float]:
+        difference = errors[name] - errors["right"]
+        known = kept & ~np.isnan(difference)
+        return bench.mean(difference[known], patients[known])
 
     return {
         "unit": "normalised HU",
-        "hu_per_unit": hu,
-        "right": mean_interval(errors["right"], patients, n=bench.config.bootstrap, seed=bench.config.seed),
-        "shuffled_minus_right": gap("shuffled", has_other),
-        "same_region_minus_right": gap("same_region", has_same),
-        "same_region_minus_right_abnormal": gap("same_region", has_same & is_abnormal),
-        "none_minus_right": gap("none", everyone),
+        "hu_per_unit": (high - low) / 2.0,
+        "right": bench.mean(errors["right"], patients),
+        "shuffled_minus_right": gap("shuffled"),
+        "same_region_minus_right": gap("same_region"),
+        "same_region_minus_right_abnormal": gap("same_region", is_abnormal),
+        "none_minus_right": gap("none"),
     }
 
 
-@torch.no_grad()
 def pointing(bench: Bench) -> dict[str, Any]:
-    """Share of held-out sentences whose readout looks hardest at a place inside the sentence's box."""
-    readout = bench.model.readout
-    if readout is None:
-        return {"skipped": "this method has no readout"}
+    """Where the sentence looks hardest: inside its region's box, and on a lesion, against chance.
+
+    The readout of TCL is trained to tell patients apart under a sentence, not to point; the attention of the
+    alignment head is trained on which crop a sentence is about. On a lesion: of the sentences that state a finding
+    and whose crop holds a lesion of the label maps ``lesions``.
+    """
     draws = bench.draws(bench.held_out, bench.config.gap_draws, seed=4)
     features = bench.features(bench.held_out, draws, name="pointing")
-    looked = readout.attention(
-        features.text.to(bench.device), features.held.to(bench.device), features.view_a.to(bench.device)
-    ).cpu()
-    n = round(looked.shape[1] ** (1 / 3))
-    hits, chances = [], []
-    for drawn, weights in zip(draws, looked, strict=True):
-        inside = _cells_inside(drawn, n)
-        hits.append(float(inside.ravel()[int(weights.argmax())]))
-        chances.append(float(inside.mean()))
-    patients = [one.patient_id for one in features.sentences]
-    return {
-        "hit_rate": mean_interval(np.asarray(hits), patients, n=bench.config.bootstrap, seed=bench.config.seed),
-        "chance": float(np.mean(chances)),
-    }
+    maps = bench.attention(features)
+    if not maps:
+        return {"skipped": "this method has nothing that attends from a sentence to a crop"}
+    patients = np.asarray([one.patient_id for one in features.sentences])
+    n = round(next(iter(maps.values())).shape[1] ** (1 / 3))
+    boxes = np.stack([_cells_inside(drawn, n).ravel() for drawn in draws])
+    lesions = np.stack([_cells_with_lesion(bench, drawn, n).ravel() for drawn in draws])
+    lesions[[not one.is_abnormal for one in features.sentences]] = False
+    result: dict[str, Any] = {}
+    for name, looked in maps.items():
+        result[name] = {}
+        for place, cells in (("in_box", boxes), ("on_lesion", lesions)):
+            kept = cells.any(axis=1)
+            if not kept.any():
+                continue
+            hits = cells[np.arange(len(cells)), looked.argmax(axis=1)][kept].astype(float)
+            result[name][place] = {**bench.mean(hits, patients[kept]), "chance": float(np.mean(cells[kept]))}
+    return result
 
 
-def _cells_inside(drawn: Any, n: int) -> np.ndarray:
+def _cells_with_lesion(bench: Bench, drawn: Draw, n: int) -> np.ndarray:
+    """(n, n, n) bool, which cells of the first view hold a voxel of a lesion."""
+    labels = bench.store.label_crop("lesions", drawn.volume_id, drawn.views[0].start_ijk, drawn.size_vox)
+    if labels is None:
+        return np.zeros((n, n, n), dtype=bool)
+    edge = drawn.size_vox // n
+    return labels.reshape(n, edge, n, edge, n, edge).any(axis=(1, 3, 5))
+
+
+def _cells_inside(drawn: Draw, n: int) -> np.ndarray:
     """(n, n, n) bool, which cells of the first view have their centre in the target."""
     cell = drawn.size_vox / n
     inside = np.ones((n, n, n), dtype=bool)

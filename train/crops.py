@@ -138,11 +138,11 @@ def _view(catalogue: Catalogue, sentence: Sentence, start: Ijk, rng: np.random.G
     crop = catalogue.crop
     others = [other for other in catalogue.by_pair[sentence.pair_id] if other is not sentence]
     if crop.policy == "aligned":
-        rated = [(other, _covered(other, start, crop.size_vox)) for other in others]
+        rated = [(other, covered(other, start, crop.size_vox)) for other in others]
         rated = [(other, fraction) for other, fraction in rated if fraction >= crop.coverage_threshold]
         # Findings first: "no effusion" says less about a crop than the nodule in it.
         rated.sort(key=lambda pair: (not pair[0].is_abnormal, -pair[1], pair[0].sentence_id))
-        own = _covered(sentence, start, crop.size_vox)
+        own = covered(sentence, start, crop.size_vox)
     elif crop.policy == "random":
         order = rng.permutation(len(others))
         rated, own = [(others[int(index)], 0.0) for index in order], 0.0
@@ -152,7 +152,8 @@ def _view(catalogue: Catalogue, sentence: Sentence, start: Ijk, rng: np.random.G
     return View(start_ijk=start, sentences=tuple((one.sentence_id, round(fraction, 4)) for one, fraction in kept))
 
 
-def _covered(sentence: Sentence, start: Ijk, size_vox: int) -> float:
+def covered(sentence: Sentence, start: Ijk, size_vox: int) -> float:
+    """The largest `covered_fraction` of a sentence's boxes; 0 where none is located."""
     return max((covered_fraction(box, start, size_vox) for _, box in sentence.boxes), default=0.0)
 
 

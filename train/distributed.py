@@ -45,7 +45,7 @@ def process_group() -> Iterator[torch.device]:
 def gather(values: torch.Tensor) -> torch.Tensor:
     """The rows of all processes, in order of rank, with gradient to each.
 
-    Every process computes the loss of its own rows, and DDP averages gradients; the sum over processes that flows
+    Every process computes the loss of its own rows, and gradients are averaged; the sum over processes that flows
     back through here, divided by their number there, is the gradient of the mean over all rows.
     """
     if world_size() == 1:

@@ -90,7 +90,8 @@ def headlines(results: Mapping[str, Any]) -> dict[str, Any]:
         "text_gain_same_region": _at(results, "text_gain", "same_region_minus_right", "mean"),
         "retrieval_R@5": _at(results, "retrieval", "align_head", "sentence_to_crop", "R@5", "mean")
         or _at(results, "retrieval", "ridge", "sentence_to_crop", "R@5", "mean"),
-        "finding_auroc": _at(results, "findings", "macro_auroc", "mean"),
+        "finding_auroc": _at(results, "findings", "linear", "macro_auroc", "mean"),
+        "finding_auroc_zero_shot": _at(results, "findings", "zero_shot", "macro_auroc", "mean"),
         "organ_dice": _at(results, "organs", "1", "pretrained", "dice", "mean"),
         "organ_dice_scratch": _at(results, "organs", "1", "scratch", "dice", "mean"),
         "lesion_dice": _at(results, "lesions", "1", "pretrained", "dice", "mean"),

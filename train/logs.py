@@ -12,12 +12,9 @@ from typing import Any
 
 import matplotlib.image
 import numpy as np
-import torch
 
 from t3dkit.atomic import write_bytes, write_text
-from train.batch import Batch, Batcher, in_crop
-from train.catalogue import Box
-from train.pictures import crop_rows, png
+from train.pictures import png
 from train.run import Run
 
 
@@ -52,18 +49,3 @@ class Logs:
     def close(self) -> None:
         """Flush."""
         self.board.close()
-
-
-def sample_figure(batcher: Batcher, batch: Batch, restored: torch.Tensor | None, *, n_rows: int = 4) -> Any:
-    """Crops of a batch as rows: both views, what was hidden, what was restored, and the sentences."""
-    rows: list[tuple[list[tuple[str, np.ndarray]], Box | None, tuple[str, ...]]] = []
-    for place, drawn in list(enumerate(batch.draws))[:n_rows]:
-        panels = [("view a", batch.clean[place, 0].cpu().numpy())]
-        if restored is not None:
-            panels.append(("hidden", batch.corrupted[place, 0].cpu().numpy()))
-            panels.append(("restored", restored[place, 0].float().cpu().numpy()))
-        panels.append(("view b", batch.views[place, 1, 0].cpu().numpy()))
-        is_aligned = batcher.config.crop.policy == "aligned"
-        target = in_crop(drawn.target, drawn.views[0].start_ijk) if is_aligned else None
-        rows.append((panels, target, batcher.texts(drawn)))
-    return crop_rows(rows, batcher.config.intensity)

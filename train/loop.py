@@ -21,21 +21,22 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from torch.nn.parallel import DistributedDataParallel
 
 from curation.contract import Dataset
 from t3dkit.command import Stopped
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train import text as text_module
-from train.batch import Batch, Batcher, prefetched
+from train.batch import Batch, Batcher, prefetched, trimmed
 from train.catalogue import Catalogue, read_catalogue
 from train.checkpoint import newest_name, read_checkpoint, restore_optimizer, write_checkpoint
 from train.config import Config, LoopConfig, as_table
 from train.distributed import any_process, gather, process_group, rank, world_size
 from train.errors import NonFiniteLoss
-from train.logs import Logs, sample_figure
+from train.gradients import backward
+from train.logs import Logs
 from train.models import T3D
+from train.pictures import sample_figure
 from train.reader import VolumeStore
 from train.run import Run, create_run, open_run, require_same_grid
 
@@ -191,10 +192,6 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(model, run.config), lr=run.config.loop.learning_rate, betas=(0.9, 0.98)
         )
-        self.wrapped: torch.nn.Module = model
-        if world_size() > 1:
-            # Terms that are off leave parts of the backbone without gradient.
-            self.wrapped = DistributedDataParallel(model, find_unused_parameters=True)
         wants_bf16 = run.config.loop.precision == "bf16" or (
             run.config.loop.precision == "auto" and device.type == "cuda"
         )
@@ -209,11 +206,11 @@ class Trainer:
         self.model.train()
         with stop_on_signals() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
             task.advance(first)
-            batches = prefetched(self.batcher, self._keys(first))
+            batches = prefetched(self.batcher, self.keys(first))
             recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
             for step in range(first, loop.steps):
                 before = time.monotonic()
-                parts = [next(batches).to(self.device) for _ in range(loop.accumulate)]
+                parts = [part.to(self.device) for part in trimmed([next(batches) for _ in range(loop.accumulate)])]
                 waited += time.monotonic() - before
                 row = self._step(step, parts)
                 speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
@@ -239,35 +236,29 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * learning_rate(self.config.loop, step)
         self.optimizer.zero_grad(set_to_none=True)
-        sums: dict[str, float] = {}
-        for place, part in enumerate(parts):
-            is_last = place == len(parts) - 1
-            quiet = contextlib.nullcontext() if is_last or world_size() == 1 else self.wrapped.no_sync()  # type: ignore[operator]
-            with quiet:
-                with self.autocast:
-                    terms = self.wrapped(part)
-                total = self.model.total(terms) / len(parts)
-                # A step no process finds finite stops all of them: a NaN spreads through the averaged gradients.
-                self._require_finite(step, total, parts)
-                total.backward()
-            for name, term in {"total": total * len(parts), **terms}.items():
-                sums[name] = sums.get(name, 0.0) + float(gather(term.detach().float()[None]).mean()) / len(parts)
+        terms = backward(self.model, parts, self.autocast)
+        total = self.model.total(terms)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.loop.clip_norm)
-        self.optimizer.step()
-        return {**sums, "grad_norm": float(norm), "learning_rate": learning_rate(self.config.loop, step)}
-
-    def _require_finite(self, step: int, total: torch.Tensor, parts: Sequence[Batch]) -> None:
-        if any_process(not bool(torch.isfinite(total.detach())), self.device):
+        # A step that one process finds not finite stops all of them: a NaN spreads through the averaged gradients.
+        if any_process(not bool(torch.isfinite(total + norm)), self.device):
             pair_ids = sorted({drawn.pair_id for part in parts for drawn in part.draws})
             raise NonFiniteLoss(step, pair_ids, newest_name(self.run.checkpoints))
+        self.optimizer.step()
+        logged = {name: float(gather(term[None]).mean()) for name, term in {"total": total, **terms}.items()}
+        return {**logged, "grad_norm": float(norm), "learning_rate": learning_rate(self.config.loop, step)}
 
-    def _keys(self, first: int) -> list[tuple[int, Sequence[int], int]]:
-        """What the batcher is asked for: (draw, our slots, all slots), one per micro-batch."""
+    def keys(self, first: int) -> list[tuple[int, Sequence[int], int]]:
+        """What the batcher is asked for: (step, slots, all slots), one per micro-batch.
+
+        A step's slots are the same however they are split over processes and micro-batches.
+        """
         loop = self.config.loop
-        slots = range(rank() * loop.batch, (rank() + 1) * loop.batch)
+        own = loop.batch * loop.accumulate
+        firsts = [rank() * own + part * loop.batch for part in range(loop.accumulate)]
         return [
-            (draw, slots, loop.batch * world_size())
-            for draw in range(first * loop.accumulate, loop.steps * loop.accumulate)
+            (step, range(start, start + loop.batch), own * world_size())
+            for step in range(first, loop.steps)
+            for start in firsts
         ]
 
     def _restore(self) -> int:
@@ -291,13 +282,8 @@ class Trainer:
     @torch.no_grad()
     def _picture(self, logs: Logs, step: int, batch: Batch) -> None:
         self.model.eval()
-        restored = None
-        if self.config.tir.weight:
-            with self.autocast:
-                text, held = self.model.encode_text(batch.ids, batch.held) if self.model.uses_text else (None, None)
-                restored = self.model.restore(batch.corrupted, text, held).float().cpu()
+        logs.picture(step, sample_figure(self.batcher, batch, self.model.restored(batch)))
         self.model.train()
-        logs.picture(step, sample_figure(self.batcher, batch, restored))
 
 
 def summary(run: Run, n_steps: int, seconds: float, waited: float) -> dict[str, Any]:

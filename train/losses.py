@@ -15,46 +15,40 @@ def soft_targets(
 ) -> torch.Tensor:
     """Which column each of our rows should choose, as probabilities.
 
-    A sentence's own column weighs 1. Columns whose sentence is equal, or a normal statement on the same region,
-    weigh `soft_positive`: they are no negatives, since nothing in the image could tell them apart.
+    A sentence's own column weighs 1. Columns that cover an equal sentence, or a normal statement on the same region,
+    weigh `soft_positive`: they are no negatives, since what the sentence says holds for them too.
 
     Parameters
     ----------
-    text_key, normal_key : (B,) int64
-        Equal keys mean equal wording, and the same normal statement; normal_key 0 means neither.
+    text_key, normal_key : (B, k) int64
+        Of the sentences each crop covers, the drawn one first, 0 for none. Equal keys mean equal wording, and the
+        same normal statement.
 
     Returns
     -------
     (n_own, B) float32, rows sum to 1
     """
-    rows = slice(offset, offset + n_own)
-    same = text_key[rows, None] == text_key[None, :]
-    normal = (normal_key[rows, None] == normal_key[None, :]) & (normal_key[rows, None] != 0)
-    weight = (same | normal).float() * soft_positive
+    equal = torch.zeros(n_own, len(text_key), dtype=torch.bool, device=text_key.device)
+    for keys in (text_key, normal_key):
+        drawn = keys[offset : offset + n_own, 0, None]  # (n_own, 1)
+        equal |= (keys[None] == drawn[:, None]).any(dim=2) & (drawn != 0)
+    weight = equal.float() * soft_positive
     own = torch.arange(n_own, device=weight.device)
     weight[own, own + offset] = 1.0
     return weight / weight.sum(dim=1, keepdim=True)
 
 
-def contrast_logits(anchor: torch.Tensor, others: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Cosine similarities over the temperature.
+def cosines(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Cosine similarity of each row with each column, (b, B).
 
     Parameters
     ----------
-    anchor : (b, d)
-        One vector per row.
-    others : (b, B, d) or (B, d)
-        What each row is compared with: the same B vectors for all (the obvious form), or vectors that were read
-        under the row's own text (ours).
-
-    Returns
-    -------
-    (b, B)
+    rows : (b, d)
+    columns : (B, d) or (b, B, d)
+        The same for all rows, or vectors that were read under the row's own text.
     """
-    anchor, others = F.normalize(anchor.float(), dim=-1), F.normalize(others.float(), dim=-1)
-    if others.dim() == 2:
-        return anchor @ others.T / temperature
-    return torch.einsum("bd,bnd->bn", anchor, others) / temperature
+    rows, columns = F.normalize(_full(rows), dim=-1), F.normalize(_full(columns), dim=-1)
+    return torch.einsum("bd,nd->bn" if columns.dim() == 2 else "bd,bnd->bn", rows, columns)
 
 
 def contrast_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -80,24 +74,16 @@ def restoration_loss(restored: torch.Tensor, clean: torch.Tensor, hidden: torch.
 
 def restoration_errors(restored: torch.Tensor, clean: torch.Tensor, hidden: torch.Tensor) -> torch.Tensor:
     """(b,) mean absolute error over the hidden voxels of each crop."""
-    error = (restored.float() - clean.float()).abs() * hidden
+    error = (_full(restored) - _full(clean)).abs() * hidden
     return error.flatten(1).sum(dim=1) / hidden.flatten(1).sum(dim=1).clamp(min=1)
 
 
-def sigmoid_loss(
-    text: torch.Tensor,
-    image: torch.Tensor,
-    targets: torch.Tensor,
-    *,
-    log_scale: torch.Tensor,
-    bias: torch.Tensor,
-) -> torch.Tensor:
+def sigmoid_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Pairwise sigmoid loss between our sentences and all crops.
 
     Parameters
     ----------
-    text : (b, d), image : (B, d)
-        Compared by cosine.
+    logits : (b, B)
     targets : (b, B)
         Positive where above zero: own, equal and likewise normal sentences.
 
@@ -105,7 +91,10 @@ def sigmoid_loss(
     ----------
     Zhai et al., Sigmoid Loss for Language Image Pre-Training, arXiv 2303.15343, algorithm 1.
     """
-    similarity = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).T
-    logits = similarity * log_scale.exp() + bias
     labels = torch.where(targets > 0, 1.0, -1.0)
     return -F.logsigmoid(labels * logits).sum(dim=1).mean()
+
+
+def _full(values: torch.Tensor) -> torch.Tensor:
+    """Half precision as float32; losses are never taken in less."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -7,6 +7,8 @@ nothing here draws, reads files or steps an optimizer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -14,9 +16,31 @@ from torch import nn
 from train.batch import Batch
 from train.config import Config
 from train.distributed import gather, rank, world_size
-from train.losses import contrast_logits, contrast_loss, restoration_loss, sigmoid_loss, soft_targets
+from train.losses import contrast_loss, cosines, restoration_loss, sigmoid_loss, soft_targets
 from train.networks import build_backbone
 from train.readout import Fusion, Readout
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the contrastive terms need of b studies.
+
+    Parameters
+    ----------
+    text, held : (b, k, s, d) and (b, k, s) bool
+        Tokens of each study's sentences, the drawn one first; empty where the method reads no text.
+    view_a, view_b : (b, n, d)
+        Visual tokens; empty where no term is contrastive.
+    text_key, normal_key : (b, k) int64
+        For false negatives, see `Sentence`.
+    """
+
+    text: torch.Tensor
+    held: torch.Tensor
+    view_a: torch.Tensor
+    view_b: torch.Tensor
+    text_key: torch.Tensor
+    normal_key: torch.Tensor
 
 
 class T3D(nn.Module):
@@ -33,71 +57,73 @@ class T3D(nn.Module):
     def __init__(self, config: Config, text_encoder: nn.Module) -> None:
         super().__init__()
         self.config = config
+        tcl, tir, align = config.tcl, config.tir, config.align
         self.backbone = build_backbone(config.image, activation_checkpointing=config.loop.activation_checkpointing)
         # A fifth faster on a CPU.
         self.backbone.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        width = int(text_encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
+        self.width = width = int(text_encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.text_encoder = text_encoder
         text_encoder.requires_grad_(config.text.trainable)
         self.register_buffer("text_mean", torch.zeros(width))
         self.register_buffer("text_std", torch.ones(width))
         self.visual = nn.Linear(self.backbone.width, width)
-        self.readout = Readout(width, config.tcl.width) if config.tcl.weight and config.tcl.form != "no_text" else None
+        reads = bool(tcl.weight) and tcl.form != "no_text"
+        self.readout = Readout(width, tcl.width) if reads else None
         self.no_text_head = (
-            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, config.tcl.width))
-            if config.tcl.weight and config.tcl.form == "no_text"
+            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, tcl.width))
+            if tcl.weight and not reads
             else None
         )
-        self.fusion = Fusion(self.backbone.width, width) if config.tir.weight and config.tir.text else None
-        self.restore_head = nn.Conv3d(self.backbone.features, 1, kernel_size=1) if config.tir.weight else None
-        if config.align.weight:
-            self.align_text = nn.Linear(width, config.align.width)
-            self.align_image = nn.Linear(width, config.align.width)
-            self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
-            # One positive among the global batch: at this bias the first loss is not drowned by the negatives.
-            self.bias = nn.Parameter(torch.tensor(-math.log(config.loop.batch * world_size())))
+        self.fusion = Fusion(self.backbone.width, width) if tir.weight and tir.text else None
+        self.restore_head = nn.Conv3d(self.backbone.features, 1, kernel_size=1) if tir.weight else None
+        self.align = Align(config, width) if align.weight else None
 
     @property
     def uses_text(self) -> bool:
         """Whether any loss term reads the sentences."""
-        return self.readout is not None or self.fusion is not None or bool(self.config.align.weight)
+        return self.readout is not None or self.fusion is not None or self.align is not None
+
+    @property
+    def is_contrastive(self) -> bool:
+        """Whether any loss term compares studies."""
+        return bool(self.config.tcl.weight or self.config.align.weight)
+
+    def train(self, mode: bool = True) -> T3D:
+        """As torch's; the text encoder never drops out, so that a micro-batch read twice reads the same."""
+        super().train(mode)
+        self.text_encoder.eval()
+        return self
 
     def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """The unweighted loss terms of a batch, by name: ``tcl``, ``tir``, ``align``."""
-        terms: dict[str, torch.Tensor] = {}
-        longest = max(1, int(batch.held.sum(dim=-1).max()))  # columns that no sentence reaches cost time
-        text, held = (
-            self.encode_text(batch.ids[..., :longest], batch.held[..., :longest]) if self.uses_text else (None, None)
-        )
-        if self.config.tcl.weight or self.config.align.weight:
-            tokens_a, tokens_b = self.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
-            targets = self.targets(batch)
-            if self.config.tcl.weight:
-                terms["tcl"] = self._tcl(text, held, tokens_a, tokens_b, targets)
-            if self.config.align.weight:
-                assert text is not None and held is not None  # noqa: PT018 - uses_text holds when align is on
-                terms["align"] = self._align(text, held, tokens_a, targets)
-        if self.config.tir.weight:
-            restored = self.restore(batch.corrupted, text, held)
-            terms["tir"] = restoration_loss(restored, batch.clean, batch.hidden)
-        return terms
+        reading = self.read(batch)
+        return {**self.contrastive(reading), **self.restoration(batch, reading)}
 
     def total(self, terms: dict[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of loss terms."""
         weights = {"tcl": self.config.tcl.weight, "tir": self.config.tir.weight, "align": self.config.align.weight}
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()
 
-    def encode_text(self, ids: torch.Tensor, held: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens of k sentences each, read apart: (b, k, s) -> (b, k, s, d), held (b, k, s)."""
+    def read(self, batch: Batch) -> Reading:
+        """Both encoders over a batch."""
+        empty = batch.views.new_zeros(len(batch.ids), 0, self.width)
+        text, view_a, view_b = empty[:, None], empty, empty
+        if self.uses_text:
+            text = self.encode_text(batch.ids, batch.held)
+        if self.is_contrastive:
+            view_a, view_b = self.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        return Reading(text, batch.held, view_a, view_b, batch.text_key, batch.normal_key)
+
+    def encode_text(self, ids: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+        """Tokens of k sentences each, read apart: (b, k, s) -> (b, k, s, d)."""
         flat_ids, flat_held = ids.flatten(0, 1), held.flatten(0, 1)
         present = flat_held.any(dim=1)
-        width = int(self.text_encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        full = torch.zeros(*flat_ids.shape, width, device=ids.device)
+        full = self.text_mean.new_zeros(*flat_ids.shape, self.width)
         if present.any():
             mask = flat_held[present].long()
-            tokens = self.text_encoder(flat_ids[present], attention_mask=mask).last_hidden_state.float()
+            tokens = self.text_encoder(flat_ids[present], attention_mask=mask).last_hidden_state.to(full.dtype)
             full[present] = (tokens - self.text_mean) / self.text_std
-        return full.unflatten(0, ids.shape[:2]), held
+        return full.unflatten(0, ids.shape[:2])
 
     @torch.no_grad()
     def standardise_text(self, ids: torch.Tensor, held: torch.Tensor) -> None:
@@ -106,7 +132,7 @@ class T3D(nn.Module):
         A transformer's tokens share much of their direction whatever the sentence; without that share, what tells
         sentences apart is what a short training sees first.
         """
-        tokens = self.encode_text(ids[:, None], held[:, None])[0][:, 0][held]
+        tokens = self.encode_text(ids[:, None], held[:, None])[:, 0][held]
         self.text_mean, self.text_std = tokens.mean(dim=0), tokens.std(dim=0).clamp(min=1e-3)
 
     def visual_tokens(self, crops: torch.Tensor) -> torch.Tensor:
@@ -114,85 +140,115 @@ class T3D(nn.Module):
         bottleneck, _ = self.backbone.encode(crops)
         return self.visual(bottleneck.flatten(2).transpose(1, 2))
 
-    def restore(self, corrupted: torch.Tensor, text: torch.Tensor | None, held: torch.Tensor | None) -> torch.Tensor:
+    def restoration(self, batch: Batch, reading: Reading) -> dict[str, torch.Tensor]:
+        """TIR, where the method restores."""
+        if self.restore_head is None:
+            return {}
+        restored = self.restore(batch.corrupted, reading.text, reading.held)
+        return {"tir": restoration_loss(restored, batch.clean, batch.hidden)}
+
+    def restore(self, corrupted: torch.Tensor, text: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
         """(b, 1, c, c, c) corrupted crops and (b, k, s, d) text -> (b, 1, c, c, c) restored crops."""
         bottleneck, skips = self.backbone.encode(corrupted)
         if self.fusion is not None:
-            assert text is not None and held is not None  # noqa: PT018 - uses_text holds when there is a fusion
             bottleneck = self.fusion(bottleneck, text.flatten(1, 2), held.flatten(1, 2))
         assert self.restore_head is not None
         return self.restore_head(self.backbone.decode(bottleneck, skips))
 
-    def targets(self, batch: Batch) -> torch.Tensor:
-        """(b, B) which crops of all processes answer each of our sentences."""
-        return soft_targets(
-            gather(batch.text_key),
-            gather(batch.normal_key),
-            n_own=len(batch.text_key),
-            offset=rank() * len(batch.text_key),
-            soft_positive=self.config.tcl.soft_positive,
-        )
+    @torch.no_grad()
+    def restored(self, batch: Batch) -> torch.Tensor | None:
+        """(b, 1, c, c, c) float32 restorations of a batch's corrupted crops, on the CPU; None without TIR."""
+        if self.restore_head is None:
+            return None
+        text = self.encode_text(batch.ids, batch.held) if self.uses_text else batch.views
+        return self.restore(batch.corrupted, text, batch.held).float().cpu()
 
-    def contrast(
-        self, text: torch.Tensor, held: torch.Tensor, tokens_a: torch.Tensor, tokens_b: torch.Tensor, *, form: str
-    ) -> torch.Tensor:
-        """(b, B) logits: our anchors in view a against view b of all processes.
+    def contrastive(self, reading: Reading) -> dict[str, torch.Tensor]:
+        """The terms that compare our b studies with the B of all processes."""
+        terms: dict[str, torch.Tensor] = {}
+        if not self.is_contrastive:
+            return terms
+        n_own = len(reading.view_a)
+        targets = soft_targets(
+            gather(reading.text_key),
+            gather(reading.normal_key),
+            n_own=n_own,
+            offset=rank() * n_own,
+            # Without text, each place is its own class.
+            soft_positive=self.config.tcl.soft_positive if self.no_text_head is None else 0.0,
+        )  # (b, B)
+        if self.config.tcl.weight:
+            forth = contrast_loss(self.contrast(reading), targets)
+            back = contrast_loss(self.contrast(replace(reading, view_a=reading.view_b, view_b=reading.view_a)), targets)
+            terms["tcl"] = 0.5 * (forth + back)
+        if self.align is not None:
+            logits = self.align(reading.text, reading.held, gather(reading.view_a))
+            terms["align"] = sigmoid_loss(logits, targets)
+        return terms
 
-        Parameters
-        ----------
-        text, held : (b, s, d), (b, s)
-            The drawn sentences.
-        tokens_a, tokens_b : (b, n, d)
-            Visual tokens of the two views.
-        form : str
-            ``conditioned``: <R(t_i, F_i^a), R(t_i, F_j^b)>; ``obvious``: <R(t_i, F_i^a), R(t_j, F_j^b)>.
-        """
+    def contrast(self, reading: Reading) -> torch.Tensor:
+        """(b, B) logits of TCL: our anchors in view a against view b of all processes."""
+        temperature = self.config.tcl.temperature
+        if self.no_text_head is not None:
+            a, b = (self.no_text_head(view.mean(dim=1)) for view in (reading.view_a, reading.view_b))
+            return cosines(a, gather(b)) / temperature
         assert self.readout is not None
-        anchor = self.readout.paired(text, held, tokens_a)
-        if form == "conditioned":
-            others = self.readout(text, held, gather(tokens_b))  # (b, B, out): row i under text i
+        text, held = reading.text[:, 0], reading.held[:, 0]
+        return tcl_logits(self.readout, text, held, reading.view_a, reading.view_b, self.config.tcl.form) / temperature
+
+
+def tcl_logits(
+    readout: Readout, text: torch.Tensor, held: torch.Tensor, view_a: torch.Tensor, view_b: torch.Tensor, form: str
+) -> torch.Tensor:
+    """(b, B) similarities of one form of TCL.
+
+    ``conditioned``: <R(t_i, F_i^a), R(t_i, F_j^b)>; ``obvious``: <R(t_i, F_i^a), R(t_j, F_j^b)>.
+
+    Parameters
+    ----------
+    text, held : (b, s, d), (b, s)
+        The drawn sentences.
+    view_a, view_b : (b, n, d)
+        Visual tokens of the two views.
+    """
+    anchor = readout.paired(text, held, view_a)
+    if form == "conditioned":
+        return cosines(anchor, readout(text, held, gather(view_b)))  # row i is read under text i
+    return cosines(anchor, gather(readout.paired(text, held, view_b)))  # each is read under its own text
+
+
+class Align(nn.Module):
+    """Logits of sentences (or whole reports) against crops.
+
+    With `align.attend` the sentence attends to the places of the crop, and what it reads there, without the
+    sentence itself, is compared with it; otherwise the crop is the mean of its places.
+    """
+
+    def __init__(self, config: Config, width: int) -> None:
+        super().__init__()
+        self.whole_report = config.align.whole_report
+        self.text = nn.Linear(width, config.align.width)
+        self.readout = Readout(width, config.align.width, keeps_text=False) if config.align.attend else None
+        self.image = None if config.align.attend else nn.Linear(width, config.align.width)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        # One positive among the global batch: at this bias the first loss is not drowned by the negatives.
+        n_global = config.loop.batch * config.loop.accumulate * world_size()
+        self.bias = nn.Parameter(torch.tensor(-math.log(n_global)))
+
+    def forward(self, text: torch.Tensor, held: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """(b, k, s, d), (b, k, s) sentences and (m, n, d) crops -> (b, m) logits."""
+        sentence = pool_text(text, held, whole_report=self.whole_report)
+        if self.readout is not None:
+            image = self.readout(*as_query(sentence), tokens)  # (b, m, out)
         else:
-            others = gather(self.readout.paired(text, held, tokens_b))  # (B, out): each under its own text
-        return contrast_logits(anchor, others, self.config.tcl.temperature)
+            assert self.image is not None
+            image = self.image(tokens.mean(dim=1))  # (m, out)
+        return cosines(self.text(sentence), image) * self.log_scale.exp() + self.bias
 
-    def _tcl(
-        self,
-        text: torch.Tensor | None,
-        held: torch.Tensor | None,
-        tokens_a: torch.Tensor,
-        tokens_b: torch.Tensor,
-        targets: torch.Tensor,
-    ) -> torch.Tensor:
-        form, temperature = self.config.tcl.form, self.config.tcl.temperature
-        if form == "no_text":
-            assert self.no_text_head is not None
-            a, b = self.no_text_head(tokens_a.mean(dim=1)), self.no_text_head(tokens_b.mean(dim=1))
-            own = torch.zeros_like(targets)
-            index = torch.arange(len(a), device=a.device)
-            own[index, index + rank() * len(a)] = 1.0  # without text, each place is its own class
-            forth, back = contrast_logits(a, gather(b), temperature), contrast_logits(b, gather(a), temperature)
-            return 0.5 * (contrast_loss(forth, own) + contrast_loss(back, own))
-        assert text is not None and held is not None  # noqa: PT018 - uses_text holds when there is a readout
-        first, first_held = text[:, 0], held[:, 0]
-        forth = self.contrast(first, first_held, tokens_a, tokens_b, form=form)
-        back = self.contrast(first, first_held, tokens_b, tokens_a, form=form)
-        return 0.5 * (contrast_loss(forth, targets) + contrast_loss(back, targets))
 
-    def _align(
-        self, text: torch.Tensor, held: torch.Tensor, tokens: torch.Tensor, targets: torch.Tensor
-    ) -> torch.Tensor:
-        embedded = self.embed_text(text, held)
-        return sigmoid_loss(
-            embedded, gather(self.embed_image(tokens)), targets, log_scale=self.log_scale, bias=self.bias
-        )
-
-    def embed_text(self, text: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
-        """(b, k, s, d) -> (b, align width): the drawn sentence, or the whole report."""
-        return self.align_text(pool_text(text, held, whole_report=self.config.align.whole_report))
-
-    def embed_image(self, tokens: torch.Tensor) -> torch.Tensor:
-        """(b, n, d) -> (b, align width)."""
-        return self.align_image(tokens.mean(dim=1))
+def as_query(sentence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(b, d) pooled sentences as (b, 1, d) tokens that are all there."""
+    return sentence[:, None], torch.ones(len(sentence), 1, dtype=torch.bool, device=sentence.device)
 
 
 def pool_text(text: torch.Tensor, held: torch.Tensor, *, whole_report: bool) -> torch.Tensor:
@@ -201,3 +257,8 @@ def pool_text(text: torch.Tensor, held: torch.Tensor, *, whole_report: bool) -> 
         text, held = text[:, :1], held[:, :1]
     weight = held.unsqueeze(-1).to(text.dtype)
     return (text * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)
+
+
+def joined(readings: Sequence[Reading]) -> Reading:
+    """Readings of micro-batches as one."""
+    return Reading(*(torch.cat(parts) for parts in zip(*(vars(one).values() for one in readings), strict=True)))

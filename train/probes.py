@@ -11,22 +11,34 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from train.bench import HELD_OUT, Bench
 from train.intervals import statistic_interval
+from train.retrieval import aligned
 
 MIN_CASES = 2
 """Fewest positives and negatives, on each side, for a finding to be measured."""
 STRENGTH = 0.01
 """Inverse regularisation of the logistic regression; a few dozen patients do not support more."""
 SENTENCE_DRAWS = 256
+PRESENT, ABSENT = "There is {}.", "No {}."
+"""What a finding's name becomes for zero-shot use."""
+
+Scores = dict[str, tuple[list[str], np.ndarray, np.ndarray]]
+"""finding -> held-out volume ids, truth, score."""
 
 
 def findings(bench: Bench) -> dict[str, Any]:
-    """AUROC of each finding of ``labels/findings.parquet``, volume-level, patients disjoint."""
+    """AUROC of each finding of ``labels/findings.parquet`` by volume, patients disjoint.
+
+    Linear: logistic regression on frozen features, fitted on the train split. Zero-shot, where the run has an
+    alignment head: how well the sentence that names the finding suits the volume's crop that suits it best, minus
+    the same for the sentence that denies it; nothing is fitted.
+    """
     rows = bench.dataset.findings()
     if not rows:
         return {"skipped": "the data set has no labels/findings.parquet"}
@@ -35,25 +47,53 @@ def findings(bench: Bench) -> dict[str, Any]:
         labels[row["finding"]][row["volume_id"]] = row["value"]
     train = sorted(pair["volume_id"] for pair in bench.dataset.trainable_pairs("train"))
     held = sorted(pair["volume_id"] for split in HELD_OUT for pair in bench.dataset.trainable_pairs(split))
-    features = volume_features(bench, [*train, *held])
-    scores: dict[str, tuple[list[str], np.ndarray, np.ndarray]] = {}
+    features, matches = _volume_features(bench, [*train, *held], sorted(labels))
+    linear: Scores = {}
+    zero_shot: Scores = {}
     left_out = []
-    for finding, values in sorted(labels.items()):
+    for place, (finding, values) in enumerate(sorted(labels.items())):
         fit_ids, test_ids = ([name for name in side if name in values] for side in (train, held))
         y_fit, y_test = (np.asarray([values[name] for name in ids]) for ids in (fit_ids, test_ids))
         if min(*_cases(y_fit), *_cases(y_test)) < MIN_CASES:
             left_out.append(finding)
             continue
         x_fit, x_test = (np.stack([features[name] for name in ids]) for ids in (fit_ids, test_ids))
-        scores[finding] = (test_ids, y_test, _scores(x_fit, y_fit, x_test))
-    if not scores:
+        linear[finding] = (test_ids, y_test, _scores(x_fit, y_fit, x_test))
+        if matches:
+            zero_shot[finding] = (test_ids, y_test, np.asarray([matches[name][place] for name in test_ids]))
+    if not linear:
         return {"skipped": "no finding has enough cases on both sides", "left_out": left_out}
-    return {**_macro(bench, scores, held), "left_out": left_out, "n_train": len(train), "n_held_out": len(held)}
+    result = {
+        name: _macro(bench, scores, held) for name, scores in (("linear", linear), ("zero_shot", zero_shot)) if scores
+    }
+    return {**result, "left_out": left_out, "n_train": len(train), "n_held_out": len(held)}
 
 
-def _macro(
-    bench: Bench, scores: dict[str, tuple[list[str], np.ndarray, np.ndarray]], held: list[str]
-) -> dict[str, Any]:
+@torch.no_grad()
+def _volume_features(
+    bench: Bench, volume_ids: list[str], names: list[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """By volume: mean and maximum of the bottleneck over a grid of crops, and how well each finding suits it."""
+    features, matches = {}, {}
+    prompts = None
+    if bench.model.align is not None:
+        words = [name.replace("_", " ") for name in names]
+        said = [PRESENT.format(word) for word in words] + [ABSENT.format(word) for word in words]
+        ids, held = (torch.from_numpy(part)[:, None].to(bench.device) for part in bench.run.tokens.encode(said))
+        prompts = bench.model.encode_text(ids, held), held
+    with bench.progress.task("finding probes", len(volume_ids)) as task:
+        for volume_id in volume_ids:
+            _, cells = bench.grid(volume_id)
+            flat = cells.flatten(0, 1).double()
+            features[volume_id] = torch.cat([flat.mean(dim=0), flat.amax(dim=0)]).numpy()
+            if prompts:
+                suits = aligned(bench, *prompts, bench.model.visual(cells.to(bench.device))).max(axis=1)
+                matches[volume_id] = suits[: len(names)] - suits[len(names) :]
+            task.advance()
+    return features, matches
+
+
+def _macro(bench: Bench, scores: Scores, held: list[str]) -> dict[str, Any]:
     def auroc(finding: str, drawn: np.ndarray) -> float:
         ids, truth, score = scores[finding]
         place = {name: index for index, name in enumerate(ids)}
@@ -81,7 +121,7 @@ def abnormal_crops(bench: Bench) -> dict[str, Any]:
         kept = [index for index, one in enumerate(sentences) if one.is_abnormal != one.is_normal]
         if not kept:
             return {"skipped": "no sentence is asserted"}
-        x = bench.crop_features([crops[index] for index in kept]).double().numpy()
+        x = bench.bottlenecks([crops[index] for index in kept]).mean(dim=1).double().numpy()
         y = np.asarray([int(sentences[index].is_abnormal) for index in kept])
         sides.append((x, y, np.asarray([sentences[index].patient_id for index in kept])))
     (x_fit, y_fit, _), (x_test, y_test, patients) = sides
@@ -97,30 +137,6 @@ def abnormal_crops(bench: Bench) -> dict[str, Any]:
 
     interval = statistic_interval(auroc, len(names), n=bench.config.bootstrap // 5, seed=bench.config.seed)
     return {"auroc": interval, "n_crops": len(y_test), "share_abnormal": float(y_test.mean())}
-
-
-def volume_features(bench: Bench, volume_ids: list[str]) -> dict[str, np.ndarray]:
-    """Mean and maximum of the encoder's features over a regular grid of crops of each volume."""
-    features = {}
-    with bench.progress.task("finding probes", len(volume_ids)) as task:
-        for volume_id in volume_ids:
-            starts = grid_starts(
-                bench.store.shape_ijk(volume_id), bench.train.config.crop.size_vox, bench.config.volume_crops
-            )
-            crops = bench.crop_features([bench.train.crop(volume_id, start) for start in starts]).double()
-            features[volume_id] = np.concatenate([crops.mean(dim=0).numpy(), crops.amax(dim=0).numpy()])
-            task.advance()
-    return features
-
-
-def grid_starts(shape: tuple[int, int, int], size: int, n_crops: int) -> list[tuple[int, int, int]]:
-    """Starts of at most `n_crops` crops, evenly spread; never more along an axis than tile it."""
-    per_axis = max(1, round(n_crops ** (1 / 3)))
-    lines = []
-    for length in shape:
-        n = min(per_axis, -(-length // size))
-        lines.append([round(at) for at in np.linspace(0, length - size, n)] if n > 1 else [(length - size) // 2])
-    return [(i, j, k) for i in lines[0] for j in lines[1] for k in lines[2]]
 
 
 def _scores(x_fit: np.ndarray, y_fit: np.ndarray, x_test: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 class Readout(nn.Module):
     """R(t, F): the tokens of a sentence attend to the tokens of a crop and pool to one vector.
 
-    The text stays in the result through the residual connection, as in any cross-attention block. That is what
-    lets the obvious loss be solved from the text alone, and it is harmless in ours (docs/t3d.md).
+    With `keeps_text` the text stays in the result through the residual connection, as in any cross-attention block.
+    That is what lets the obvious loss be solved from the text alone, and it is harmless in ours (docs/t3d.md).
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class Readout(nn.Module):
         Of the pooled vector.
     """
 
-    def __init__(self, width: int, out: int, heads: int = 4) -> None:
+    def __init__(self, width: int, out: int, *, keeps_text: bool = True, heads: int = 4) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.keeps_text = heads, keeps_text
         self.norm_text, self.norm_visual = nn.LayerNorm(width), nn.LayerNorm(width)
         self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
         self.mix = nn.Linear(width, width)
@@ -77,7 +77,8 @@ class Readout(nn.Module):
 
     def _pool(self, text: torch.Tensor, held: torch.Tensor, read: torch.Tensor) -> torch.Tensor:
         weight = held.unsqueeze(-1).to(read.dtype)
-        pooled = ((text + self.mix(read)) * weight).sum(dim=-2) / weight.sum(dim=-2).clamp(min=1)
+        mixed = text + self.mix(read) if self.keeps_text else self.mix(read)
+        pooled = (mixed * weight).sum(dim=-2) / weight.sum(dim=-2).clamp(min=1)
         return self.project(self.norm_out(pooled))
 
 

@@ -16,10 +16,10 @@ import torch
 from matplotlib.figure import Figure
 
 from t3dkit.atomic import write_text
+from train.batch import in_crop
 from train.bench import Bench
 from train.crops import Draw
-from train.logs import sample_figure
-from train.pictures import curves, png
+from train.pictures import Panel, Row, crop_rows, curves, png, sample_figure
 
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
@@ -58,6 +58,14 @@ def write_report(path: Path, bench: Bench, metrics: Mapping[str, Any]) -> None:
         "Pictures show a soft-tissue window; the patient's right is on the left.</p>",
         _picture(_crops(bench), "crops, what was hidden, what was restored, and the sentences"),
     ]
+    looks = _looks(bench)
+    if looks:
+        parts += [
+            "<h2>Where sentences look</h2>",
+            '<p class="note">Attention of held-out sentences that state a finding over their crops, through the plane '
+            "where it is strongest; the sentence's region is outlined.</p>",
+            _picture(looks, "attention of sentences over their crops"),
+        ]
     for name, result in metrics["results"].items():
         parts += [f"<h2>{name.replace('_', ' ')}</h2>", f'<p class="note">{CAPTIONS[name]}</p>', _table(result)]
     body = "\n".join(parts)
@@ -124,11 +132,26 @@ def _number(interval: Mapping[str, float]) -> str:
 def _crops(bench: Bench) -> Figure:
     draws = _varied(bench)
     batch = bench.held_out.of_draws(draws, seed=bench.config.seed).to(bench.device)
-    restored = None
-    if bench.model.restore_head is not None:
-        text, held = bench.model.encode_text(batch.ids, batch.held) if bench.model.uses_text else (None, None)
-        restored = bench.model.restore(batch.corrupted, text, held).cpu()
+    restored = bench.model.restored(batch)
     return sample_figure(bench.held_out, batch, restored, n_rows=len(draws))
+
+
+def _looks(bench: Bench, n: int = 5) -> Figure | None:
+    abnormal = [one for one in bench.draws(bench.held_out, 64, seed=9) if bench.held_out.sentence(one).is_abnormal][:n]
+    if not abnormal:
+        return None
+    features = bench.features(bench.held_out, abnormal, name="attention")
+    maps = bench.attention(features)
+    rows = []
+    for place, drawn in enumerate(abnormal if maps else ()):
+        start = drawn.views[0].start_ijk
+        crop, box = bench.held_out.crop(drawn.volume_id, start), in_crop(drawn.target, start)
+        panels = [Panel("view a", crop, box)]
+        for name, looked in maps.items():
+            edge = round(looked.shape[1] ** (1 / 3))
+            panels.append(Panel(name, crop, box, looked[place].reshape(edge, edge, edge)))
+        rows.append(Row(panels, [features.sentences[place].text]))
+    return crop_rows(rows, bench.run.config.intensity) if rows else None
 
 
 def _varied(bench: Bench, n: int = 6) -> Sequence[Draw]:

@@ -10,81 +10,86 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import StandardScaler
 
 from train.bench import Bench, Features
-from train.intervals import mean_interval
 
 RANKS = (1, 5, 10)
 RIDGE = 10.0
 """Strength of the ridge map, on standardised features."""
 RIDGE_POOL = 512
+CHUNK = 16
+"""Sentences that are compared with all crops at a time."""
 
 
 def retrieval(bench: Bench) -> dict[str, Any]:
     """Sentence -> crop and report -> volume.
 
-    With an alignment head (preset t3d-align, clip) the head embeds both; every method is also measured through a
+    The alignment head, where there is one, rates sentences against crops; every method is also measured through a
     linear (ridge) map from its text features to its image features, fitted on the train split, so that methods
-    without a head can be compared.
+    without a head can be compared. A report and a volume are as similar as the report's sentences are, on average,
+    to the volume's crop that suits each best.
     """
     held = bench.features(
         bench.held_out, bench.draws(bench.held_out, bench.config.pool, seed=5), name="retrieval, held-out"
     )
     fitted = bench.features(bench.train, bench.draws(bench.train, RIDGE_POOL, seed=6), name="retrieval, train")
-    embeddings = {"ridge": _ridge(fitted, held)}
-    if bench.run.config.align.weight:
-        embeddings["align_head"] = _aligned(bench, held)
+    similarities = {"ridge": _ridge(fitted, held)}
+    if bench.model.align is not None:
+        similarities["align_head"] = aligned(bench, held.text[:, None], held.held[:, None], held.view_a)
+    keys = np.asarray([one.text_key for one in held.sentences])
+    patients = np.asarray([one.patient_id for one in held.sentences])
+    pairs, first, place = np.unique([one.pair_id for one in held.sentences], return_index=True, return_inverse=True)
     result: dict[str, Any] = {}
-    for name, (text, image) in embeddings.items():
-        result[name] = {
-            "sentence_to_crop": ranks(bench, text, image, held, by="draw"),
-            "report_to_volume": ranks(bench, text, image, held, by="pair"),
-        }
+    for name, similarity in similarities.items():
+        best = np.stack([similarity[:, place == p].max(axis=1) for p in range(len(pairs))], axis=1)
+        by_pair = np.stack([best[place == p].mean(axis=0) for p in range(len(pairs))])
+        sentences = ranks(bench, similarity, keys, patients)
+        reports = ranks(bench, by_pair, np.arange(len(pairs)), patients[first])
+        result[name] = {"sentence_to_crop": sentences, "report_to_volume": reports}
     return result
 
 
-def ranks(bench: Bench, text: np.ndarray, image: np.ndarray, held: Features, *, by: str) -> dict[str, Any]:
-    """R@k of text rows against image rows, by draw or averaged over each pair."""
-    keys = np.asarray([one.text_key for one in held.sentences])
-    patients = np.asarray([one.patient_id for one in held.sentences])
-    if by == "pair":
-        pairs, place = np.unique([one.pair_id for one in held.sentences], return_inverse=True)
-        text, image = (np.stack([rows[place == p].mean(axis=0) for p in range(len(pairs))]) for rows in (text, image))
-        patients = np.asarray([patients[place == p][0] for p in range(len(pairs))])
-        keys = np.arange(len(pairs))
-    similarity = _unit(text) @ _unit(image).T
-    own = similarity[np.arange(len(keys)), np.arange(len(keys))]
-    strict = (similarity > own[:, None]).sum(axis=1)
-    equal = keys[:, None] == keys[None, :]
-    best = np.where(equal, similarity, -np.inf).max(axis=1)
-    lenient = (similarity > best[:, None]).sum(axis=1)
+def ranks(bench: Bench, similarity: np.ndarray, keys: np.ndarray, patients: np.ndarray) -> dict[str, Any]:
+    """R@k of rows among columns, (m, m); rows of equal key read the same."""
     n = len(keys)
-    result: dict[str, Any] = {"pool": n, "distinct_texts": len(np.unique(keys)), "duplicates": n - len(np.unique(keys))}
+    strict = (similarity > similarity.diagonal()[:, None]).sum(axis=1)
+    best = np.where(keys[:, None] == keys[None, :], similarity, -np.inf).max(axis=1)
+    lenient = (similarity > best[:, None]).sum(axis=1)
+    distinct = len(np.unique(keys))
+    result: dict[str, Any] = {"pool": n, "distinct_texts": distinct, "duplicates": n - distinct}
     for k in RANKS:
-        interval = mean_interval((strict < k).astype(float), patients, n=bench.config.bootstrap, seed=bench.config.seed)
-        result[f"R@{k}"] = {**interval, "chance": min(1.0, k / n)}
-        if by == "draw":
+        result[f"R@{k}"] = {**bench.mean((strict < k).astype(float), patients), "chance": min(1.0, k / n)}
+        if distinct < n:
             result[f"R@{k}"]["any_crop_of_equal_text"] = float((lenient < k).mean())
     return result
 
 
-def _ridge(fitted: Features, held: Features) -> tuple[np.ndarray, np.ndarray]:
-    text, image = fitted.pooled_text.double().numpy(), fitted.view_a.mean(dim=1).double().numpy()
-    text_mean, text_std = text.mean(axis=0), text.std(axis=0) + 1e-6
-    image_mean, image_std = image.mean(axis=0), image.std(axis=0) + 1e-6
-    x, y = (text - text_mean) / text_std, (image - image_mean) / image_std
-    weights = np.linalg.solve(x.T @ x + RIDGE * len(x) ** 0.5 * np.eye(x.shape[1]), x.T @ y)
-    held_x = (held.pooled_text.double().numpy() - text_mean) / text_std
-    held_y = (held.view_a.mean(dim=1).double().numpy() - image_mean) / image_std
-    return held_x @ weights, held_y
+def _ridge(fitted: Features, held: Features) -> np.ndarray:
+    scaled = [StandardScaler().fit(rows) for rows in (_text(fitted), _image(fitted))]
+    model = Ridge(alpha=RIDGE * len(fitted.draws) ** 0.5)
+    model.fit(scaled[0].transform(_text(fitted)), scaled[1].transform(_image(fitted)))
+    return cosine_similarity(model.predict(scaled[0].transform(_text(held))), scaled[1].transform(_image(held)))
+
+
+def _text(features: Features) -> np.ndarray:
+    return features.pooled_text.double().numpy()
+
+
+def _image(features: Features) -> np.ndarray:
+    return features.view_a.mean(dim=1).double().numpy()
 
 
 @torch.no_grad()
-def _aligned(bench: Bench, held: Features) -> tuple[np.ndarray, np.ndarray]:
-    text = bench.model.align_text(held.pooled_text.to(bench.device))
-    image = bench.model.embed_image(held.view_a.to(bench.device))
-    return text.double().cpu().numpy(), image.double().cpu().numpy()
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+def aligned(bench: Bench, text: torch.Tensor, held: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
+    """(b, m) logits of the alignment head: (b, k, s, d) sentences against the (m, n, d) tokens of crops."""
+    align = bench.model.align
+    assert align is not None
+    tokens = tokens.to(bench.device)
+    rows = [
+        align(text[at : at + CHUNK].to(bench.device), held[at : at + CHUNK].to(bench.device), tokens)
+        for at in range(0, len(text), CHUNK)
+    ]
+    return torch.cat(rows).double().cpu().numpy()

@@ -60,7 +60,7 @@ def segmentation(bench: Bench, name: str) -> dict[str, Any]:
     }
     for fraction in bench.config.segment_fractions:
         rows: dict[str, Any] = {}
-        for start in ("pretrained", "scratch"):
+        for start in ("pretrained", "scratch")[: 1 + bench.config.segment_compare]:
             scores = [
                 _one(bench, finder, train, test, lookup, fraction, start, seed) for seed in bench.config.segment_seeds
             ]

@@ -1,7 +1,7 @@
-"""``python -m train crops``: which crops training sees, as a picture and a table.
+"""Crops as pictures: those that training sees, and those that suit a sentence.
 
-Enters: a data set, a pair id. Leaves: a PNG, a table of draws. Refuses: a pair that is not in the data set or has no
-located sentence.
+Enters: a data set and a pair id, or a run and a sentence. Leaves: a PNG, a table of draws. Refuses: a pair that is not
+in the data set or has no located sentence; a run without an alignment head.
 """
 
 from __future__ import annotations
@@ -12,18 +12,26 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from curation.contract import SPLITS, Dataset
 from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
 from t3dkit.tables import write_table
 from train.batch import Batcher, in_crop
+from train.bench import Bench
 from train.catalogue import read_catalogue
 from train.config import Config
-from train.crops import Draw, draw, draw_views
-from train.pictures import crop_rows, write_png
+from train.crops import Draw, covered, draw, draw_views
+from train.models import as_query, pool_text
+from train.pictures import Panel, Row, crop_rows, write_png
 from train.reader import VolumeStore
+from train.retrieval import aligned
+from train.run import open_run
 from train.text import train_tokens
 
+Summary = dict[str, Any]
+MOST_SENTENCES = 5
 _COVERED = pa.list_(pa.struct([("sentence_id", pa.string()), ("covered", pa.float64())]))
 DRAWS = pa.schema(
     [
@@ -69,19 +77,69 @@ def show_crops(
         batcher = Batcher(catalogue, VolumeStore(dataset, Path(cache)), tokens, config)
         rows = []
         for drawn in draws:
-            panels = [
-                (f"view {name}", batcher.crop(drawn.volume_id, view.start_ijk))
-                for name, view in zip("ab", drawn.views, strict=True)
-            ]
+            a, b = (batcher.crop(drawn.volume_id, view.start_ijk) for view in drawn.views)
+            panels = [Panel("view a", a, in_crop(drawn.target, drawn.views[0].start_ijk)), Panel("view b", b)]
             said = [
-                f"{covered:.2f}  {text}"
-                for (_, covered), text in zip(drawn.views[0].sentences, batcher.texts(drawn), strict=True)
+                f"{covered:.2f}  {one.text}"
+                for (_, covered), one in zip(drawn.views[0].sentences, batcher.sentences(drawn), strict=True)
             ]
-            rows.append((panels, in_crop(drawn.target, drawn.views[0].start_ijk), said))
+            rows.append(Row(panels, said))
         write_png(out, crop_rows(rows, config.intensity))
     if table:
         write_table(table, [as_row(row, drawn) for row, drawn in enumerate(draws)], DRAWS)
     return {"picture": out.name, "draws": len(draws), "regions": sorted({drawn.region for drawn in draws})}
+
+
+def search(run_folder: Path, dataset_root: Path, words: str, *, out: Path, n_rows: int, progress: Progress) -> Summary:
+    """Draw the held-out crops that suit `words` best, at most one of each volume, and where the words look.
+
+    Raises
+    ------
+    ConfigError
+        The run has no alignment head that attends, or there is nothing to look for.
+    """
+    run = open_run(run_folder)
+    bench = Bench(run, Dataset.open(dataset_root), run.config.evaluate, progress, run.root / "cache")
+    align = bench.model.align
+    if align is None or align.readout is None:
+        raise ConfigError(f"{run_folder} cannot search: train it with `--method t3d-align`")
+    if not words.strip():
+        raise ConfigError("give a sentence to look for, such as 'There is a pleural effusion.'")
+    ids, held = (torch.from_numpy(part)[:, None].to(bench.device) for part in run.tokens.encode([words]))
+    with torch.no_grad():
+        text = bench.model.encode_text(ids, held)
+        query, there = as_query(pool_text(text, held, whole_report=False))
+    found = []
+    catalogue = bench.held_out.catalogue
+    with progress.task("search", len(catalogue.by_pair)) as task:
+        for pair_id, sentences in catalogue.by_pair.items():
+            starts, cells = bench.grid(sentences[0].volume_id)
+            with torch.no_grad():
+                tokens = bench.model.visual(cells.to(bench.device))
+                looked = align.readout.attention(
+                    query.expand(len(tokens), -1, -1), there.expand(len(tokens), -1), tokens
+                )
+            rated = aligned(bench, text, held, tokens)[0]
+            best = int(rated.argmax())
+            found.append(
+                (float(rated[best]), pair_id, sentences[0].volume_id, starts[best], looked[best].cpu().numpy())
+            )
+            task.advance()
+    found.sort(key=lambda one: (-one[0], one[1]))
+    rows, hits = [], []
+    for score, pair_id, volume_id, start, look in found[:n_rows]:
+        edge = round(len(look) ** (1 / 3))
+        crop = bench.held_out.crop(volume_id, start)
+        said = [
+            one.text
+            for one in catalogue.by_pair[pair_id]
+            if covered(one, start, catalogue.crop.size_vox) >= catalogue.crop.coverage_threshold
+        ]
+        panels = [Panel(f"score {score:.2f}", crop), Panel("where it looks", crop, heat=look.reshape(edge, edge, edge))]
+        rows.append(Row(panels, said[:MOST_SENTENCES]))
+        hits.append({"pair_id": pair_id, "start_ijk": list(start), "score": round(score, 4)})
+    write_png(out, crop_rows(rows, run.config.intensity))
+    return {"picture": out.name, "volumes": len(found), "hits": hits}
 
 
 def as_row(row: int, drawn: Draw) -> dict[str, Any]:

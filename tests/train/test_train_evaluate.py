@@ -15,11 +15,12 @@ import torch
 from train_data import TINY
 
 from t3dkit.tables import read_rows
+from train import baselines as baselines_module
 from train import evaluate as evaluate_module
 from train.__main__ import main
+from train.bench import grid_starts
 from train.evaluate import TASKS
 from train.intervals import mean_interval, statistic_interval
-from train.probes import grid_starts
 from train.run import load_model, open_run
 from train.show import DRAWS
 
@@ -89,6 +90,24 @@ def test_intervals_hold_their_means(metrics: dict[str, Any]) -> None:
     assert seen > 10
 
 
+def test_what_attends_is_measured_against_the_box(metrics: dict[str, Any]) -> None:
+    pointing = metrics["results"]["pointing"]
+    assert set(pointing) == {"readout", "align"}
+    for measured in pointing.values():
+        assert 0 < measured["in_box"]["chance"] < 1
+        assert "on_lesion" not in measured  # the tiny set has no lesion maps
+
+
+def test_findings_are_measured_with_and_without_fitting(metrics: dict[str, Any]) -> None:
+    findings = metrics["results"]["findings"]
+    assert set(findings["linear"]["auroc"]) == set(findings["zero_shot"]["auroc"])
+    assert set(findings["left_out"]).isdisjoint(findings["linear"]["auroc"])
+    assert len(findings["left_out"]) + len(findings["linear"]["auroc"]) == 8
+    for kind in ("linear", "zero_shot"):
+        mean = np.mean(list(findings[kind]["auroc"].values()))
+        assert findings[kind]["macro_auroc"]["mean"] == pytest.approx(mean)
+
+
 def test_retrieval_prints_pool_and_duplicates(metrics: dict[str, Any]) -> None:
     for kind in ("ridge", "align_head"):
         table = metrics["results"]["retrieval"][kind]["sentence_to_crop"]
@@ -124,9 +143,9 @@ def test_numbers_that_are_not_finite_become_null(
 
 def test_the_page_needs_nothing_else(run: Path, metrics: dict[str, Any]) -> None:
     page = (run / "report.html").read_text()
-    assert page.count("data:image/png;base64,") >= 2
+    assert page.count("data:image/png;base64,") == 3
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
-    assert "http" not in re.sub(r'http-equiv="[^"]*"', "", page)
+    assert "http" not in re.sub(r'http-equiv="[^"]*"|data:image/png;base64,[^"]*', "", page)
     assert "our form cannot be solved from the text alone" in page
 
 
@@ -176,6 +195,52 @@ def test_crops_are_drawn_as_a_picture_and_a_table(tiny_dataset: Path, tmp_path: 
     first = (tmp_path / "c.png").read_bytes()
     assert main(words) == 0
     assert (tmp_path / "c.png").read_bytes() == first
+
+
+def test_a_sentence_finds_crops_of_held_out_volumes(
+    run: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["search", str(run), str(tiny_dataset), "There is a cyst in the liver.", "--rows", "3", "--quiet"]
+    assert main([*words, "--out", str(tmp_path / "found.png")]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["volumes"] == 4
+    scores = [hit["score"] for hit in summary["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert len({hit["pair_id"] for hit in summary["hits"]}) == 3
+    assert np.asarray(matplotlib.image.imread(tmp_path / "found.png"))[..., :3].std() > 0.05
+    words[3] = " "
+    assert main([*words, "--out", str(tmp_path / "none.png")]) == 2
+    assert "give a sentence" in capsys.readouterr().err
+
+
+def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = (*TINY, *(f"evaluate.{key}" for key in QUICK), "evaluate.obvious_steps=1", "loop.steps=2")
+    words = ["baselines", str(tiny_dataset), "--out", str(tmp_path), "--methods", "scratch,t3d-align", "--quiet"]
+    words += [word for key in keys for word in ("--set", key)]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["runs"] == 2
+    table = json.loads((tmp_path / "table.json").read_text())["methods"]
+    assert {"organ Dice, 10% of labels", "finding AUROC, linear"} <= set(table["scratch"])
+    assert "text gain" in table["t3d-align"]
+    assert load_model(open_run(tmp_path / "scratch-0"))[1] == 0  # no steps, whatever the grid's are
+    shown = (tmp_path / "table.md").read_text().splitlines()
+    assert shown[0] == "| | scratch | t3d-align |"
+    monkeypatch.setattr(baselines_module, "evaluate", pytest.fail)
+    assert main(words) == 0
+    assert (tmp_path / "table.md").read_text().splitlines() == shown
+    assert main([*words, "--set", "loop.batch=3"]) == 2
+    assert "another configuration" in capsys.readouterr().err
+
+
+def test_seeds_give_a_students_interval() -> None:
+    one = baselines_module.over_seeds([{"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}])
+    assert one == {"mean": 0.5, "low": 0.4, "high": 0.6}
+    three = baselines_module.over_seeds([{"mean": value} for value in (0.4, 0.5, 0.6)])
+    assert three["mean"] == pytest.approx(0.5)
+    # t(0.975, 2) = 4.3027, standard error 0.1 / sqrt(3)
+    assert three["high"] - 0.5 == pytest.approx(4.3027 * 0.1 / 3**0.5, rel=1e-3)
 
 
 def test_mean_interval_resamples_groups_not_values() -> None:

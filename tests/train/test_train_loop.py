@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from train_data import TINY
+from train_data import TINY, step_gradients
 
 from curation.contract import Dataset
 from t3dkit.errors import ConfigError, DataError
@@ -162,14 +162,15 @@ def test_a_damaged_checkpoint_falls_back_one(tiny_dataset: Path, tmp_path: Path,
 def test_a_loss_that_is_not_finite_stops_with_the_pairs(
     tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop_module.T3D.total
+    real = loop_module.T3D.forward
 
-    def spoilt(self: Any, terms: dict[str, torch.Tensor]) -> torch.Tensor:
+    def spoilt(self: Any, batch: Any) -> dict[str, torch.Tensor]:
         spoilt.calls += 1  # type: ignore[attr-defined]
-        return real(self, terms) * (float("nan") if spoilt.calls == 4 else 1.0)  # type: ignore[attr-defined]
+        terms = real(self, batch)
+        return {name: term * float("nan") for name, term in terms.items()} if spoilt.calls == 4 else terms  # type: ignore[attr-defined]
 
     spoilt.calls = 0  # type: ignore[attr-defined]
-    monkeypatch.setattr(loop_module.T3D, "total", spoilt)
+    monkeypatch.setattr(loop_module.T3D, "forward", spoilt)
     with pytest.raises(NonFiniteLoss, match="step-00000002") as caught:
         _train(tiny_dataset, tmp_path / "run")
     assert caught.value.step == 3
@@ -233,23 +234,36 @@ def test_every_term_falls_on_one_batch(tiny_dataset: Path, tmp_path: Path, whole
     assert rows[-1]["tcl"] < 0.8 * np.log(4)
 
 
-def test_accumulated_gradients_are_the_mean_over_the_parts(
-    tiny_dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["t3d-align", "simclr", "obvious-tcl", "restore"])
+def test_a_split_into_micro_batches_changes_no_gradient(
+    tiny_dataset: Path, tmp_path: Path, whole_run: Path, method: str
 ) -> None:
-    """Restoration has no negatives, so two halves of a batch must make the same step as the whole."""
-    real = Batcher.make
+    """Negatives included: the contrastive terms compare all slots of the step, whatever fits into memory."""
+    splits = [("loop.batch=4",), ("loop.batch=2", "loop.accumulate=2"), ("loop.batch=1", "loop.accumulate=4")]
+    whole, *others = [step_gradients(_config(method, *words), tiny_dataset, whole_run, tmp_path) for words in splits]
+    for other in others:
+        _require_close(whole, other)
 
-    def sliced(self: Any, step: int, slots: Any, n_slots: int) -> Any:
-        # Both runs see the same four slots: as one batch, or as two micro-batches of two.
-        return real(self, 0, [slot + step * len(slots) for slot in slots], 4)
 
-    monkeypatch.setattr(Batcher, "make", sliced)
-    common = ("loop.steps=1", "loop.checkpoint_every=1", "loop.warmup_steps=1")
-    _train(tiny_dataset, tmp_path / "whole", *common, "loop.batch=4", method="restore")
-    _train(tiny_dataset, tmp_path / "parts", *common, "loop.batch=2", "loop.accumulate=2", method="restore")
-    one, two = (open_run(tmp_path / name).history()[0] for name in ("whole", "parts"))
-    assert one["tir"] == pytest.approx(two["tir"], rel=1e-5)
-    assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
+def _require_close(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == two.keys()
+    assert max(float((one[name] - two[name]).abs().max()) for name in one) < 1e-6
+    assert max(float(gradient.abs().max()) for gradient in one.values()) > 1e-2
+
+
+def test_bf16_and_activation_checkpointing_train_to_the_same_loss(
+    tiny_dataset: Path, tmp_path: Path, whole_run: Path
+) -> None:
+    plain = open_run(whole_run).history()
+    for name, words in {
+        "checkpointed": ["loop.activation_checkpointing=true"],
+        "bf16": ["loop.precision=bf16"],
+    }.items():
+        _train(tiny_dataset, tmp_path / name, *words)
+        rows = open_run(tmp_path / name).history()
+        tolerance = 1e-5 if name == "checkpointed" else 3e-2
+        assert [row["total"] for row in rows] == pytest.approx([row["total"] for row in plain], rel=tolerance)
+    assert rows != plain
 
 
 def test_learning_rate_warms_up_and_falls() -> None:
@@ -299,20 +313,48 @@ def test_resume_without_a_run_is_refused(tiny_dataset: Path, tmp_path: Path) -> 
         pretrain(tiny_dataset, tmp_path / "none", None, resume=True, progress=QUIET)
 
 
+TWO_PROCESSES = """
+import sys
+from pathlib import Path
+from safetensors.torch import save_file
+from train.config import load_config
+from train.distributed import process_group, rank
+from train_data import step_gradients
+
+root, run, out, *words = sys.argv[1:]
+with process_group():
+    for batch, accumulate in ((2, 1), (1, 2)):
+        config = load_config("t3d-align", [*words, f"loop.batch={batch}", f"loop.accumulate={accumulate}"], scale="cpu")
+        gradients = step_gradients(config, Path(root), Path(run), Path(out))
+        if rank() == 0:
+            save_file(gradients, Path(out) / f"{accumulate}.safetensors")
+"""
+
+
 @pytest.mark.slow
-def test_two_processes_make_the_step_of_one(tiny_dataset: Path, tmp_path: Path) -> None:
-    """DDP under torchrun: two processes of two slots equal one process of four, to rounding."""
-    common = ["loop.steps=2", "loop.checkpoint_every=2", "text.warmup_steps=0"]
-    words = [word for key in [*TINY, *common] for word in ("--set", key)]
-    tail = ["pretrain", str(tiny_dataset), "--config", "t3d-align", "--quiet", *words]
-    single = [*tail, "--out", str(tmp_path / "one"), "--set", "loop.batch=4"]
-    double = [*tail, "--out", str(tmp_path / "two"), "--set", "loop.batch=2"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29617"]
+def test_two_processes_make_the_gradients_of_one(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    """Under torchrun with gloo, with and without micro-batches: no gradient differs by more than 1e-6."""
+    (tmp_path / "gradients.py").write_text(TWO_PROCESSES)
+    path = os.pathsep.join((str(REPOSITORY), str(Path(__file__).parent)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, str(tmp_path / "gradients.py"), str(tiny_dataset), str(whole_run), str(tmp_path), *TINY]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one = step_gradients(_config("t3d-align", "loop.batch=4"), tiny_dataset, whole_run, tmp_path)
+    for accumulate in (1, 2):
+        _require_close(one, load_file(tmp_path / f"{accumulate}.safetensors"))
+
+
+@pytest.mark.slow
+def test_a_run_under_torchrun_logs_what_one_process_logs(tiny_dataset: Path, tmp_path: Path, whole_run: Path) -> None:
+    words = [word for key in (*TINY, "loop.batch=2", "text.warmup_steps=3") for word in ("--set", key)]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "train"]
+    command = [*launch, "pretrain", str(tiny_dataset), "--out", str(tmp_path / "run"), "--quiet", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for command in ([sys.executable, "-m", "train", *single], [*torchrun, "-m", "train", *double]):
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=200)
-        assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (open_run(tmp_path / name).history() for name in ("one", "two"))
+    done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = open_run(whole_run).history(), open_run(tmp_path / "run").history()
     for first, second in zip(one, two, strict=True):
-        for name in ("total", "tcl", "tir", "align", "grad_norm"):
-            assert first[name] == pytest.approx(second[name], rel=2e-5), name
+        for name in ("total", "tcl", "tir", "grad_norm"):
+            assert first[name] == pytest.approx(second[name], rel=1e-4), name

@@ -6,16 +6,28 @@ enhanced, whether a cyst sits in the kidney. So the mechanism of T3D can be seen
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
+import torch
 
 from curation import contract
+from curation.contract import Dataset
 from t3dkit.atomic import write_json
+from t3dkit.progress import Progress
 from t3dkit.tables import write_table
+from train.batch import trimmed
+from train.catalogue import read_catalogue
+from train.config import Config
+from train.gradients import backward
+from train.loop import Trainer
+from train.models import T3D
+from train.run import Run, open_run
+from train.text import rebuild_encoder
 
 EDGE = 40
 SPACING_MM = 4.0
@@ -196,3 +208,21 @@ TINY = (
     "loop.threads=1",
 )
 """Overrides that make a run of a second."""
+
+
+def step_gradients(config: Config, dataset_root: Path, made: Path, folder: Path) -> dict[str, torch.Tensor]:
+    """Gradients of the first step in double precision, from the weights of seed 0 and the tokenizer of run `made`."""
+    run, dataset = open_run(made), Dataset.open(dataset_root)
+    torch.manual_seed(0)
+    model = T3D(config, rebuild_encoder(run.text_settings))
+    catalogue = read_catalogue(dataset, ("train",), config.crop)
+    here = Run(folder, config, {}, run.text_settings, run.tokens)
+    trainer = Trainer(here, model, dataset, catalogue, torch.device("cpu"), Progress(quiet=True))
+    model.double()
+    parts = trimmed([trainer.batcher.make(*key) for key in trainer.keys(0)[: config.loop.accumulate]])
+    parts = [
+        dataclasses.replace(one, **{name: getattr(one, name).double() for name in ("views", "clean", "corrupted")})
+        for one in parts
+    ]
+    backward(model, parts, trainer.autocast)
+    return {name: one.grad.contiguous() for name, one in model.named_parameters() if one.grad is not None}

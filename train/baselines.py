@@ -1,0 +1,130 @@
+"""``python -m train baselines``: the same trainer, data, encoder and steps under every method, in one table.
+
+Enters: a data set, methods, seeds. Leaves: a run for each, ``table.json`` and ``table.md``. Refuses: to do again what
+is done; a grid that was cut off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from t3dkit.atomic import write_json, write_text
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
+from train.config import METHODS_WITHOUT_STEPS, as_table, load_config
+from train.evaluate import evaluate
+from train.loop import pretrain
+from train.run import open_run
+
+METHODS = ("scratch", "restore", "simclr", "clip", "t3d", "t3d-align")
+ABLATIONS = ("tcl-only", "tir-only", "random-crops", "obvious-tcl", "shuffled-reports")
+SHARES = ("0.01", "0.1", "1")
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    **{f"organ Dice, {float(s):.0%} of labels": ("organs", s, "pretrained", "dice") for s in SHARES},
+    **{f"lesion Dice, {float(s):.0%} of labels": ("lesions", s, "pretrained", "dice") for s in SHARES},
+    "finding AUROC, linear": ("findings", "linear", "macro_auroc"),
+    "finding AUROC, zero-shot": ("findings", "zero_shot", "macro_auroc"),
+    "abnormal crop AUROC": ("abnormal_crops", "auroc"),
+    "sentence to crop R@5, ridge": ("retrieval", "ridge", "sentence_to_crop", "R@5"),
+    "sentence to crop R@5, head": ("retrieval", "align_head", "sentence_to_crop", "R@5"),
+    "text gain": ("text_gain", "shuffled_minus_right"),
+}
+GRID_WORDS = ("evaluate.segment_fractions=[0.01, 0.1, 1.0]", "evaluate.segment_compare=false")
+NOTE = (
+    "Mean over seeds with its 95 % interval: over patients where there is one seed, over seeds (Student's t) where "
+    "there are more. Held-out patients, whose labels no method saw.\n"
+)
+
+
+def baselines(
+    dataset_root: Path,
+    out: Path,
+    *,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    words: Sequence[str],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train and measure every (method, seed), then write the table; returns the short summary.
+
+    Parameters
+    ----------
+    words : sequence of str
+        Overrides for all of them, such as ``loop.steps=400``.
+
+    Raises
+    ------
+    ConfigError
+        An unknown method or key, or a run of the grid was made with another configuration.
+    """
+    fixed = {method: ["loop.steps=0"] if method in METHODS_WITHOUT_STEPS else [] for method in methods}
+    configs = {
+        (method, seed): load_config(method, [*GRID_WORDS, *words, f"loop.seed={seed}", *fixed[method]])
+        for method in methods
+        for seed in seeds
+    }
+    for (method, seed), config in configs.items():
+        folder = out / f"{method}-{seed}"
+        progress.say(f"{method}, seed {seed}")
+        if not (folder / "config.json").is_file():
+            pretrain(dataset_root, folder, config, resume=False, progress=progress)
+        elif as_table(open_run(folder).config) != as_table(config):
+            raise ConfigError(f"{folder} was made with another configuration: give another --out")
+        else:
+            pretrain(dataset_root, folder, None, resume=True, progress=progress)
+        if not (folder / "metrics.json").is_file():
+            evaluate(folder, dataset_root, only=None, progress=progress)
+    table = {
+        method: summed([json.loads((out / f"{method}-{seed}" / "metrics.json").read_text()) for seed in seeds])
+        for method in methods
+    }
+    write_json(out / "table.json", {"seeds": list(seeds), "words": list(words), "methods": table})
+    write_text(out / "table.md", as_markdown(table))
+    return {"table": "table.md", "methods": len(methods), "seeds": len(seeds), "runs": len(configs)}
+
+
+def summed(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Column -> mean and interval over the seeds of one method; columns that were skipped are left out."""
+    row = {}
+    for name, keys in COLUMNS.items():
+        found = [_at(one["results"], keys) for one in metrics]
+        if all(found):
+            row[name] = over_seeds([one for one in found if one])
+    return row
+
+
+def over_seeds(intervals: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Mean and 95 % interval of one number measured under several seeds."""
+    if len(intervals) == 1:
+        return {name: intervals[0][name] for name in ("mean", "low", "high")}
+    values = np.asarray([one["mean"] for one in intervals])
+    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    mean = float(values.mean())
+    return {"mean": mean, "low": mean - half, "high": mean + half}
+
+
+def as_markdown(table: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """The table, measures down, methods across."""
+    shown = [name for name in COLUMNS if any(name in row for row in table.values())]
+    lines = ["| | " + " | ".join(table) + " |", "| --- |" + " --- |" * len(table)]
+    lines += [f"| {name} | " + " | ".join(_cell(row.get(name)) for row in table.values()) + " |" for name in shown]
+    return "\n".join(lines) + "\n\n" + NOTE
+
+
+def _cell(interval: Mapping[str, float] | None) -> str:
+    if not interval:
+        return ""
+    return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+
+
+def _at(results: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, float] | None:
+    found: Any = results
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) and found.get("mean") is not None else None
