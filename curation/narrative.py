@@ -15,6 +15,7 @@ from typing import Any
 from curation.reasons import DropReason
 from reports.profiles import NO_PROFILE, Profile
 from reports.records import ParsedReport
+from reports.work import sentence_rows
 from t3dkit.verdict import Dropped
 
 Row = dict[str, Any]
@@ -51,27 +52,7 @@ class Narrative:
 
     @cached_property
     def _sentences(self) -> list[Row]:
-        return [
-            {
-                "sentence_id": f"{self.report_id}-{number:03d}",
-                "report_id": self.report_id,
-                "section": sentence.section,
-                "index": sentence.index,
-                "char_start": sentence.span.start,
-                "char_end": sentence.span.end,
-                "text": sentence.text,
-                "regions": list(sentence.regions),
-                "laterality": sentence.laterality,
-                "assertion": sentence.assertion,
-                "is_normal": sentence.is_normal,
-                "is_prior_comparison": sentence.is_prior_comparison,
-                "image_pointer": None
-                if sentence.image_pointer is None
-                else {"series": sentence.image_pointer.series, "image": sentence.image_pointer.image},
-                "measurements_mm": [float(length) for length in sentence.measurements_mm],
-            }
-            for number, sentence in enumerate(self.parsed.sentences)
-        ]
+        return sentence_rows(self.parsed, self.report_id)
 
 
 def read_narrative(
