@@ -47,9 +47,9 @@ is about resampling) and judged voxel by voxel at each voxel's own world positio
 def load() -> Any:
     """The catalogue of the tests with all sections registered."""
     sys.path.insert(0, str(ROOT / "tests" / "volumes"))
-    catalogue = importlib.import_module("catalogue")
+    catalogue = importlib.import_module("fault_rows")
     for section in ("files", "geometry", "intensity", "series", "clean"):
-        importlib.import_module(f"catalogue_{section}")
+        importlib.import_module(f"fault_rows_{section}")
     return catalogue
 
 
@@ -70,7 +70,7 @@ def count(catalogue: Any, cases: Iterable[Any], seeds: Iterable[int]) -> tuple[C
 def measure(n_clean: int) -> tuple[str, int]:
     """The page and the exit code."""
     catalogue = load()
-    clean = importlib.import_module("catalogue_clean")
+    clean = importlib.import_module("fault_rows_clean")
     not_yet = importlib.import_module("test_volumes_catalogue").NOT_YET
     table: list[str] = []
     lines: list[str] = []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import phantom
-from catalogue import Wanted, body, case, control, linear
-from catalogue_geometry import written
+from fault_rows import Wanted, body, case, control, linear
+from fault_rows_geometry import written
 from phantom import ROOT, linear_hu, save, setter, write_series
 
 from t3dkit.progress import Progress

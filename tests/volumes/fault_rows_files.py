@@ -16,7 +16,7 @@ from unittest import mock
 import dicom_files as files
 import numpy as np
 import pydicom
-from catalogue import Wanted, case, control, linear, stored_of
+from fault_rows import Wanted, case, control, linear, stored_of
 from phantom import ROOT, write_series
 
 from volumes import folders

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import phantom
-from catalogue import Wanted, case, control, linear
+from fault_rows import Wanted, case, control, linear
 from phantom import ROOT, Series, enhanced, save, setter, write_series
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import dicom_files as files
 import numpy as np
 import phantom
-from catalogue import Case, Wanted, stored_of
+from fault_rows import Case, Wanted, stored_of
 from phantom import Series, setter, write_series
 from pydicom.dataset import Dataset
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import nibabel
 import numpy as np
-from catalogue import Wanted, body, body_hu, case, linear, stored_of
-from catalogue_geometry import _Raw, written
+from fault_rows import Wanted, body, body_hu, case, linear, stored_of
+from fault_rows_geometry import _Raw, written
 from phantom import Series, setter, write_series
 from pydicom.dataset import Dataset
 
