@@ -7,7 +7,7 @@ are signals or stages, numbers with a unit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -42,7 +42,6 @@ _RIB_PARTS = frozenset(
     {"right", "left", "bilateral", "anterior", "posterior", "lateral", "anterolateral", "posterolateral"}
 )
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7, "viii": 8}
-_SEGMENT_WORDS = frozenset({"segment", "segments", "seg", "couinaud"})
 _NOT_LIVER = ("lung", "pulmon", "lobe", "bronch", "bowel", "colon", "loop", "rib", "arter", "apical", "vertebr")
 
 
@@ -101,18 +100,18 @@ def _is_range(between: str) -> bool:
     return between.strip().lower() in {"-", "to", "through"}
 
 
-def liver_segments(words: Sequence[Word], *, is_liver: bool) -> Iterator[Level]:
+def liver_segments(words: Sequence[Word], segment_words: Container[str], *, is_liver: bool) -> Iterator[Level]:
     """Couinaud segments: ``segment IVb``, ``segments 5/6``; only where nothing else in the sentence has segments."""
     if not is_liver and any(word.lower.startswith(_NOT_LIVER) for word in words):
         return
     for at, word in enumerate(words):
-        if word.lower not in _SEGMENT_WORDS:
+        if word.lower not in segment_words:
             continue
         for index in range(at + 1, min(at + 8, len(words))):
             number = _segment_number(words[index])
             if number:
                 yield Level(index, index + 1, f"liver_segment_{number}")
-            elif words[index].lower not in {"/", ",", "and", "or", "&"}:
+            elif words[index].lower not in {"/", ",", "and", "or", "&", "y", "o"}:
                 break
 
 

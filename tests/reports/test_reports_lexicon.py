@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 import reports
+from reports.grammar import read_data
 from reports.parse import parse_report
 from reports.regions import region_tree
-from reports.vocabulary import Trie, read_data, split_words, vocabulary
+from reports.vocabulary import Trie, split_words, vocabulary
 
 FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions", "survey")
 
