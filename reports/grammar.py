@@ -32,6 +32,7 @@ class Grammar:
     is_side_behind: bool
     and_or: frozenset[str]
     joints: frozenset[str]
+    ranges: frozenset[str]
     joints_and_articles: frozenset[str]
     separators: frozenset[str]
     with_words: frozenset[str]
@@ -58,6 +59,7 @@ def grammar(language: str = ENGLISH) -> Grammar:
         is_side_behind=data["side_is"] == "behind",
         and_or=and_or,
         joints=and_or | {","},
+        ranges=frozenset(data["ranges"]),
         joints_and_articles=and_or | {","} | articles,
         separators=frozenset(data["separators"]),
         with_words=frozenset(data["with"]),

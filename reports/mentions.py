@@ -80,14 +80,12 @@ def find_mentions(
     lexicon = vocabulary(language)
     small = lexicon.grammar
     hits = [_settle(hit, words, lexicon) for hit in lexicon.terms.find(words)]
-    anatomy = [_mention(hit, words, text) for hit in hits if hit.value.stem]
+    anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
     if any(word.raw[0] in "CTLS" and word.raw[1:2].isdigit() for word in words):
         anatomy += [Mention(*level, kind="anatomy") for level in vertebral_levels(text, words)]
     is_liver = any(mention.stem == "liver" for mention in anatomy)
-    anatomy += [
-        Mention(*level, kind="anatomy") for level in liver_segments(words, small.segment_words, is_liver=is_liver)
-    ]
+    anatomy += [Mention(*level, kind="anatomy") for level in liver_segments(words, small, is_liver=is_liver)]
     anatomy += [part for mention in anatomy if _is_lobe(mention.stem) for part in _lobes_before(mention, words, small)]
     heads = [hit for hit in hits if hit.value.kind == "node"]
     if heads:
@@ -126,9 +124,9 @@ def _settle(hit: Hit[Term], words: Sequence[Word], lexicon: Vocabulary) -> Hit[T
     return hit
 
 
-def _mention(hit: Hit[Term], words: Sequence[Word], text: str) -> Mention:
+def _mention(hit: Hit[Term], words: Sequence[Word], text: str, small: Grammar) -> Mention:
     term = hit.value
-    numbers = tuple(rib_numbers(words, hit.start, hit.end, text)) if term.stem == "ribs" else ()
+    numbers = tuple(rib_numbers(words, hit.start, hit.end, text, small)) if term.stem == "ribs" else ()
     return Mention(hit.start, hit.end, term.stem, term.kind, term.side, numbers=numbers)
 
 

@@ -160,7 +160,8 @@ def _shared_sides(
     shared = list(sides)
     given: set[str] = set()
     for index, mention in enumerate(own):
-        between = {word.lower for word in words[own[index - 1].end : mention.start]} if index else set()
+        end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
+        between = {word.lower for word in words[own[index - 1].end : end]} if index else set()
         is_beside = bool(between & small.beside) and not between & (small.separators - small.with_words - {","})
         is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem, tree)
         if is_beside and is_open and len(given) == 1:

@@ -41,6 +41,15 @@ def split_words(text: str) -> list[Word]:
     ]
 
 
+def without_accents(text: str, keep: str = "") -> str:
+    """`text` as somebody types it who leaves accents out, all but those in `keep` (a tilde makes another letter)."""
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFD", text)
+    kept = "".join(letter for letter in decomposed if letter in keep or not unicodedata.combining(letter))
+    return unicodedata.normalize("NFC", kept)
+
+
 class Hit(NamedTuple, Generic[T]):
     """A term found: the half-open range of words, and what it means."""
 
@@ -56,7 +65,12 @@ class Trie(Generic[T]):
     _root: dict[str, Any] = field(default_factory=dict)
 
     def add(self, term: str, value: T, *, overwrite: bool = False) -> None:
-        """Add a term; one in capitals (`GB`) matches only in capitals. The first meaning of a term stays."""
+        """Add a term; one in capitals (`GB`) matches only in capitals, one with accents also without them.
+
+        The first meaning of a term stays.
+        """
+        for folded in {without_accents(term), without_accents(term, keep="\u0303")} - {term}:
+            self.add(folded, value, overwrite=overwrite)
         node = self._root
         words = split_words(term)
         for word in words:
@@ -165,11 +179,6 @@ def _plural(name: str) -> str:
     return f"{name}es" if name.endswith(("x", "ch", "sh")) else f"{name}s"
 
 
-def _without_accents(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name)
-    return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-
-
 def _literal_side(name: str, stem: str, words: Grammar) -> str:
     """The side a term's own words give: ``right upper lobe``; the heart's and its vessels' are names, not sides."""
     if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins"} or "flexure" in name:
@@ -224,8 +233,6 @@ def vocabulary(language: str = ENGLISH) -> Vocabulary:
 def _add(terms: Trie[Term], name: str, meaning: Term, *, makes_plural: bool = False) -> None:
     for form in (name, _plural(name)) if makes_plural else (name,):
         terms.add(form, meaning)
-        if not form.isascii():
-            terms.add(_without_accents(form), meaning)
 
 
 def _meanings(entries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Meaning, ...]]:
