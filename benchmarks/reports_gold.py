@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.reports_gold_files import GoldReport, read_real, read_written
 from reports.parse import parse_report
-from reports.records import ParsedReport, Sentence, Span
+from reports.records import ParsedReport, Section, Sentence, Span
 from reports.regions import region_tree
 
 NOTES = Path("shared/data/mtsamples/notes.csv")
@@ -184,6 +186,11 @@ def _score_sentences(scores: Scores, gold: GoldReport, found: ParsedReport, erro
     errors += [f"{gold.name} sentence extra  {gold.text[a:b]!r}" for a, b in got if (a, b) not in wanted]
 
 
+def with_breaks(text: str) -> str:
+    """`text` with the line breaks that an export wrote as commas, offsets unchanged, since peers expect none."""
+    return re.sub(r"(?<=[.:?!]),(?=\S| )", "\n", text)
+
+
 def _pysbd(gold: GoldReport) -> list[Span]:
     """pysbd's sentences in the reader's own sections, which is more than it would have."""
     try:
@@ -192,7 +199,7 @@ def _pysbd(gold: GoldReport) -> list[Span]:
         return []
     spans: list[Span] = []
     for _, section in gold.sections:
-        for one in segmenter.segment(gold.text[section.start : section.end]):
+        for one in segmenter.segment(with_breaks(gold.text)[section.start : section.end]):
             spans.append(Span(section.start + one.start, section.start + one.end))
     return spans
 
@@ -254,6 +261,28 @@ def _show(sentence: Sentence, what: str) -> object:
     return getattr(sentence, names.get(what, what))
 
 
+def _print_peer(reports: Sequence[GoldReport], found: Mapping[str, Any]) -> int:
+    """A peer's sentences and sections; it reads both halves alike, since nobody tuned it here."""
+    print(f"reports per CPU second: {found['reports_per_second']:.1f}")
+    print("set | section F1 | sentence F1 | sentence F1 without headings")
+    for kinds, title in SETS.items():
+        scores, inside = Scores(), Counts()
+        for gold in (one for one in reports if one.kind in kinds):
+            mine = found["reports"][gold.name]
+            spans = [Span(start, end) for start, end in mine["sentences"]]
+            sections = tuple(Section(name, Span(start, end)) for name, start, end in mine["sections"])
+            wanted = _bounds(gold, gold.sentences)
+            scores.sentence.add(wanted, _bounds(gold, spans))
+            covered = [
+                one for one in _bounds(gold, spans) if any(one[0] < end and start < one[1] for start, end in wanted)
+            ]
+            inside.add(wanted, covered)
+            as_sentences = tuple(Sentence(one.name, 0, one.span, "") for one in sections)
+            _score_sections(scores, gold, ParsedReport(gold.text, sections, as_sentences), [])
+        print(f"{title} | {scores.section.f1:.3f} | {scores.sentence.f1:.3f} | {inside.f1:.3f}")
+    return 0
+
+
 def find_notes() -> Path | None:
     """The real notes beside the checkout or beside the folder of several work trees."""
     places = list(Path(__file__).resolve().parents[2:4])
@@ -264,10 +293,17 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print the table, and errors of the tuning half if asked."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks reports_gold")
     parser.add_argument("--errors", action="store_true", help="list the errors of the tuning half")
+    parser.add_argument("--dump", type=Path, metavar="FILE", help="write the texts for benchmarks/reports_peers.py")
+    parser.add_argument("--peer", type=Path, metavar="FILE", help="score what benchmarks/reports_peers.py found")
     parser.add_argument("--tuning-only", action="store_true", help="do not touch the other half at all")
     arguments = parser.parse_args([] if words is None else words)
     notes = find_notes()
     reports = [*read_written(), *(read_real(notes) if notes else ())]
+    if arguments.dump:
+        arguments.dump.write_text(json.dumps({one.name: with_breaks(one.text) for one in reports}), encoding="utf-8")
+        return 0
+    if arguments.peer:
+        return _print_peer(reports, json.loads(arguments.peer.read_text(encoding="utf-8")))
     print(" | ".join(COLUMNS))
     for kinds in SETS:
         for is_tuning in (True,) if arguments.tuning_only else (True, False):

@@ -37,8 +37,8 @@ from curation.scan import Matcher, searched_identifiers
 from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
 from curation.verify import require_sound
+from reports.grammar import lexicon_version
 from reports.reasons import ReportFlag
-from reports.vocabulary import lexicon_version
 from t3dkit.atomic import sweep_temporaries
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress

@@ -21,8 +21,8 @@ from curation.index import patient_owner
 from curation.ledger import Ledger
 from curation.masks import MaskStamps
 from curation.pseudonyms import Pseudonyms
+from reports.grammar import lexicon_version
 from reports.records import MergedReport
-from reports.vocabulary import lexicon_version
 from t3dkit.version import VERSION
 from volumes.convert import STAGE_VERSION as CONVERT_VERSION
 from volumes.reasons import DropReason as FileReason

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 
+from reports.grammar import read_data, tagged_languages
 from reports.records import Span
-from reports.vocabulary import read_data
 
 BREAK = "\u2029"
 """PARAGRAPH SEPARATOR: one character, so that the map stays one to one."""
@@ -191,7 +191,8 @@ def _wrap_width(lengths: list[int]) -> int:
 
 @cache
 def _heading_words() -> frozenset[str]:
-    return frozenset(alias for aliases in read_data("headings")["section"].values() for alias in aliases)
+    tables = [read_data("headings", language)["section"] for language in tagged_languages()]
+    return frozenset(alias for table in tables for aliases in table.values() for alias in aliases)
 
 
 @cache

@@ -11,15 +11,15 @@ from functools import cache
 from typing import Any
 
 from reports.clean import BREAK, Cleaned, clean
+from reports.grammar import ENGLISH, read_data, tagged_languages
+from reports.headings import Lists
 from reports.measurements import find_measurements_mm
 from reports.pointers import find_pointer
 from reports.profiles import NO_PROFILE, Profile, plain
 from reports.reasons import ReportFlag
 from reports.records import Entity, ParsedReport, Section, Sentence
 from reports.sections import Block
-from reports.vocabulary import read_data
 
-TAGGED_LANGUAGES = ("en",)
 _LANGUAGE_SAMPLE = 4000
 """Characters that decide the language."""
 
@@ -53,9 +53,10 @@ def parse_report(
     from reports.pipeline import cached_pipeline, run_pipeline, user_sentences
 
     code = language.lower()[:2] if language else guess_language(text)
-    is_tagged = code in TAGGED_LANGUAGES
+    is_tagged = code in tagged_languages()
     cleaned = clean(text, profile.headings)
-    doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, profile)
+    lists = Lists(profile, code if is_tagged else ENGLISH)
+    doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, lists)
     blocks: list[Block] = doc.user_data["t3d_blocks"]
     sentences: list[Sentence] = []
     for found in user_sentences(doc):

@@ -23,8 +23,8 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from reports.assertion import Judgement, judge_sentence
+from reports.headings import NO_LISTS, Lists
 from reports.mentions import find_mentions
-from reports.profiles import NO_PROFILE, Profile
 from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences
 from reports.tags import Context, Tags, tag_sentence
@@ -127,7 +127,7 @@ def make_abbreviations(nlp: Language, name: str) -> BoundedAbbreviationDetector:
 @Language.component("t3d_sections")
 def set_sections(doc: Doc) -> Doc:
     """Sections and sub-headings, as spans labelled with the section's name and as blocks in ``user_data``."""
-    blocks = find_blocks(text_of(doc), doc.user_data.get("t3d_profile", NO_PROFILE))
+    blocks = find_blocks(text_of(doc), doc.user_data.get("t3d_lists", NO_LISTS))
     doc.user_data["t3d_blocks"] = blocks
     offsets = doc.to_array(IDX)
     spans = []
@@ -188,6 +188,7 @@ def _heading_start(text: str, block: Block) -> int:
 def set_tags(doc: Doc) -> Doc:
     """Regions, laterality and assertion of each sentence."""
     text = text_of(doc)
+    language = doc.user_data.get("t3d_lists", NO_LISTS).language
     aliases = (
         {short.text: short._.long_form.text for short in doc._.abbreviations}
         if doc.has_extension("abbreviations")
@@ -201,14 +202,21 @@ def set_tags(doc: Doc) -> Doc:
         block = sentence.block
         body = max(block.body - sentence.start, 0)
         body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
-        mentions = find_mentions(words_text, words, aliases)
-        judgement = judge_sentence(words, mentions.findings)
+        mentions = find_mentions(words_text, words, aliases, language)
+        judgement = judge_sentence(words, mentions.findings, language)
         if block.section in _WITHOUT_PICTURE:
             judgement = replace(judgement, is_prior_comparison=False)
         is_own = block is not last
         is_inherited = is_own or sentence.start < block.context_end
         context = Context(block.context if is_inherited else (), is_own=is_own)
-        tags = tag_sentence(words, mentions, context=context, body_start=body_start, is_normal=judgement.is_normal)
+        tags = tag_sentence(
+            words,
+            mentions,
+            context=context,
+            body_start=body_start,
+            is_normal=judgement.is_normal,
+            language=language,
+        )
         tagged.append(BlockSentence(block, sentence.start, sentence.end, tags, judgement))
         last = block
     doc.user_data["t3d_sentences"] = tagged
@@ -274,11 +282,11 @@ def text_of(doc: Doc) -> str:
     return text
 
 
-def run_pipeline(nlp: Language, text: str, profile: Profile = NO_PROFILE) -> Doc:
-    """Run `nlp` on a cleaned text; `profile` holds an institution's own headings."""
+def run_pipeline(nlp: Language, text: str, lists: Lists = NO_LISTS) -> Doc:
+    """Run `nlp` on a cleaned text; `lists` say in which language it is, and what an institution adds."""
     doc = nlp.make_doc(text)
     doc.user_data["t3d_text"] = text  # the tokenizer loses no character
-    doc.user_data["t3d_profile"] = profile
+    doc.user_data["t3d_lists"] = lists
     return nlp(doc)
 
 

@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass, replace
 
 from reports.clean import BREAK
-from reports.headings import Heading, Resolved, find_headings, is_title, listed
+from reports.headings import NO_LISTS, Heading, Lists, Resolved, find_headings, is_title, listed
 from reports.mentions import Mention
-from reports.profiles import NO_PROFILE, Profile
 from reports.records import SectionName
 from reports.vocabulary import split_words, vocabulary
 
@@ -58,17 +57,18 @@ class Block:
     is_administrative: bool = False
 
 
-def find_blocks(text: str, profile: Profile = NO_PROFILE) -> list[Block]:
+def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
     """Cut a cleaned text into blocks that cover it without overlap, in order."""
-    found = _as_note(list(find_headings(text, profile)))
+    language = lists.language
+    found = _as_note(list(find_headings(text, lists)), language)
     blocks: list[Block] = []
     first = found[0].start if found else len(text)
     if text[:first].strip(_BLANK):
-        blocks.append(Block(_section_of_preamble(text[:first], found), True, "", 0, 0, first))
+        blocks.append(Block(_section_of_preamble(text[:first], found, language), True, "", 0, 0, first))
     narrative: SectionName = blocks[0].section if blocks else "other"
     for index, heading in enumerate(found):
         end = found[index + 1].start if index + 1 < len(found) else len(text)
-        stop = _line_bound_end(heading, text, end)
+        stop = _line_bound_end(heading, text, end, language)
         section = blocks[-1].section if blocks else None
         block = _block(heading, section, text, end if stop is None else stop)
         is_more = block.is_administrative and bool(blocks) and blocks[-1].is_administrative
@@ -77,14 +77,14 @@ def find_blocks(text: str, profile: Profile = NO_PROFILE) -> list[Block]:
             narrative = blocks[-1].section
         elif text[stop:end].strip(_BLANK):
             if narrative in _BEFORE_FINDINGS:
-                narrative = _section_of_preamble(text[stop:end], found)
+                narrative = _section_of_preamble(text[stop:end], found, language)
             blocks.append(Block(narrative, narrative != blocks[-1].section, "", stop, stop, end))
     return blocks
 
 
-def _as_note(found: list[Heading]) -> list[Heading]:
+def _as_note(found: list[Heading], language: str) -> list[Heading]:
     """In a clinical note "EXAM" is the examination of a patient, not the name of a radiological one."""
-    if len({h.words.lower() for h in found} & listed("clinical")) < 2:
+    if len({h.words.lower() for h in found} & listed("clinical", language)) < 2:
         return found
     return [
         h._replace(resolved=Resolved("section", "other")) if h.words.lower() in ("exam", "examination") else h
@@ -121,7 +121,7 @@ def _paragraph_end(text: str, body: int, end: int) -> int:
     return end if at < 0 else at
 
 
-def _line_bound_end(heading: Heading, text: str, end: int) -> int | None:
+def _line_bound_end(heading: Heading, text: str, end: int, language: str) -> int | None:
     """Where the text of a heading ends that cannot own more than a line or a few; None where it owns all."""
     kind = heading.resolved.kind
     if kind == "title" and not heading.has_colon:
@@ -132,29 +132,33 @@ def _line_bound_end(heading: Heading, text: str, end: int) -> int | None:
     for number, line in enumerate(text[heading.body : end].split(BREAK)):
         is_first = number <= 2 and not text[heading.body : at].strip(_BLANK)
         is_value = is_first or _FIELD_VALUE.fullmatch(line) is not None
-        if _is_clinical(line) or not (is_value or kind == "signature"):
+        if _is_clinical(line, language) or not (is_value or kind == "signature"):
             break
         at = min(at + len(line) + 1, end)
     return at
 
 
-def _is_clinical(line: str) -> bool:
+def _is_clinical(line: str, language: str) -> bool:
     """Whether a line is prose about a body: what an administrative line never is."""
-    return any(map(_is_prose, _PROSE_PIECE.findall(line))) and any(vocabulary().terms.find(split_words(line)))
+    return _holds_prose(line, language) and any(vocabulary(language).terms.find(split_words(line)))
 
 
-def _section_of_preamble(text: str, found: list[Heading]) -> SectionName:
+def _section_of_preamble(text: str, found: list[Heading], language: str) -> SectionName:
     """What stands before the first heading: the findings if nothing else is, a title, or something else."""
     has_findings = any(h.resolved == Resolved("section", "findings") for h in found)
-    if not has_findings and (not found or any(map(_is_prose, _PROSE_PIECE.findall(text)))):
+    if not has_findings and (not found or _holds_prose(text, language)):
         return "findings"
-    return "procedure" if is_title(text.strip(f" {BREAK}").lower()) else "other"
+    return "procedure" if is_title(text.strip(f" {BREAK}").lower(), language) else "other"
 
 
-def _is_prose(sentence: str) -> bool:
+def _holds_prose(text: str, language: str) -> bool:
+    return any(_is_prose(piece, language) for piece in _PROSE_PIECE.findall(text))
+
+
+def _is_prose(sentence: str, language: str) -> bool:
     words = sentence.split()
-    has_title = sentence.isupper() or is_title(sentence.strip().lower())
-    return len(words) >= 3 and not has_title and not listed("prose").isdisjoint(words)
+    has_title = sentence.isupper() or is_title(sentence.strip().lower(), language)
+    return len(words) >= 3 and not has_title and not listed("prose", language).isdisjoint(words)
 
 
 def _place(heading: Heading, section: SectionName | None, *, is_empty: bool) -> tuple[SectionName, bool]:

@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from reports.clean import BREAK
-from reports.vocabulary import read_data
+from reports.grammar import read_data
 
 MAX_SENTENCE = 1000
 """Characters. What is longer lost its full stops or is no prose; cut, it costs no more than its length."""

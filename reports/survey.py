@@ -17,9 +17,10 @@ from typing import Any
 
 from reports.clean import clean
 from reports.corpus import Corpus
-from reports.headings import FUZZY_LENGTH, find_headings, section_aliases
+from reports.grammar import ENGLISH, read_data, tagged_languages
+from reports.headings import FUZZY_LENGTH, Lists, find_headings, section_aliases
 from reports.profiles import Profile, plain
-from reports.vocabulary import Word, read_data, split_words, vocabulary
+from reports.vocabulary import Word, split_words, vocabulary
 
 NARRATIVE = ("findings", "impression")
 """Sections whose sentences ought to name anatomy."""
@@ -123,7 +124,8 @@ def _per_report(sentences: Mapping[str, Sequence[Row]], items: Any) -> Counter[s
 def _headings(reports: Sequence[Row], profile: Profile) -> tuple[HeadingCount, ...]:
     counts: Counter[tuple[str, str]] = Counter()
     for row in reports:
-        found = find_headings(clean(row["text"], profile.headings).text, profile)
+        lists = Lists(profile, row["language"] if row["language"] in tagged_languages() else ENGLISH)
+        found = find_headings(clean(row["text"], profile.headings).text, lists)
         counts.update({(plain(one.words), _kind(one.resolved)) for one in found if one.words.strip()})
     listed = [
         HeadingCount(words, kind, n, suggest_section(words) if kind == UNMATCHED else "")
