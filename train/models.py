@@ -169,21 +169,22 @@ class T3D(nn.Module):
         if not self.is_contrastive:
             return terms
         n_own = len(reading.view_a)
-        targets = soft_targets(
-            gather(reading.text_key),
-            gather(reading.normal_key),
-            n_own=n_own,
-            offset=rank() * n_own,
-            # Without text, each place is its own class.
-            soft_positive=self.config.tcl.soft_positive if self.no_text_head is None else 0.0,
-        )  # (b, B)
+        text_key, normal_key = gather(reading.text_key), gather(reading.normal_key)
+        soft = self.config.tcl.soft_positive if self.no_text_head is None else 0.0  # without text, each is its own
+
+        def targets(n_sentences: int) -> torch.Tensor:
+            keys = text_key[:, :n_sentences], normal_key[:, :n_sentences]
+            return soft_targets(*keys, n_own=n_own, offset=rank() * n_own, soft_positive=soft)
+
         if self.config.tcl.weight:
-            forth = contrast_loss(self.contrast(reading), targets)
-            back = contrast_loss(self.contrast(replace(reading, view_a=reading.view_b, view_b=reading.view_a)), targets)
+            # Of the drawn sentences alone: crops of one region nearly always share some normal statement.
+            own = targets(1)  # (b, B)
+            forth = contrast_loss(self.contrast(reading), own)
+            back = contrast_loss(self.contrast(replace(reading, view_a=reading.view_b, view_b=reading.view_a)), own)
             terms["tcl"] = 0.5 * (forth + back)
         if self.align is not None:
             logits = self.align(reading.text, reading.held, gather(reading.view_a))
-            terms["align"] = sigmoid_loss(logits, targets)
+            terms["align"] = sigmoid_loss(logits, targets(text_key.shape[1]))
         return terms
 
     def contrast(self, reading: Reading) -> torch.Tensor:
