@@ -61,7 +61,8 @@ def tables(texts, **volume):
             )  # fmt: skip
         rows["volumes"].append(
             {
-                "volume_id": f"volume-{name}", "sha256": name, "affine_ras": np.diag([4.0, 4.0, 5.0, 1.0]).ravel().tolist(),
+                "volume_id": f"volume-{name}", "sha256": name,
+                "affine_ras": np.diag([4.0, 4.0, 5.0, 1.0]).ravel().tolist(),
                 "shape_ijk": [80, 80, 60], "spacing_mm": [4.0, 4.0, 5.0], "body_regions": ["abdomen", "chest"],
                 "contrast": "with", "patient_sex": "M", "n_slices_source": 60, "padding_fraction": 0.1 + n / 1000,
                 "hu_percentiles": [-1000.0, -990.0, -800.0, -50.0, 40.0, 200.0, 600.0],
