@@ -20,7 +20,7 @@ from curation.link import Link
 from curation.pseudonyms import Pseudonyms
 from reports.records import RawReport
 
-MAX_DAYS_TO_SIGN = 120
+MAX_DAYS_TO_SIGN = 45
 """A report signed later than this after the study is hardly its report; addenda and second opinions come later."""
 
 _DATE = r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.-]\d{1,2}[/.-]\d{4})"
