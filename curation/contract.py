@@ -178,6 +178,14 @@ DROPPED = pa.schema(
         ("detail", pa.string()),
     ]
 )
+SUSPICIONS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("code", pa.string()),  # a flag of the pair
+        ("severity", pa.string()),  # alarm, look, note
+        ("detail", pa.string()),  # what the rule saw
+    ]
+)
 VERDICT_ROWS = pa.schema([("pair_id", pa.string()), ("verdict", pa.string()), ("updated_at", pa.string())])
 """`verdicts.parquet`, written by the audit: it overrides the `verdict` column of `pairs.parquet`."""
 
@@ -192,6 +200,7 @@ TABLES = {
     "regions": REGIONS,
     "series": SERIES,
     "dropped": DROPPED,
+    "suspicions": SUSPICIONS,
 }
 
 

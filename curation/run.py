@@ -36,9 +36,11 @@ from curation.reasons import DropReason
 from curation.scan import Matcher, searched_identifiers
 from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
+from curation.suspicion.clues import SourceRow, source_rows
 from curation.verify import require_sound
 from reports.grammar import lexicon_version
 from reports.reasons import ReportFlag
+from reports.records import RawReport
 from t3dkit.atomic import sweep_temporaries
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
@@ -109,6 +111,8 @@ class _Run:
     keys: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     changes: Changes = field(default_factory=dict)
+    texts: list[RawReport] = field(default_factory=list)
+    source_rows: list[SourceRow] = field(default_factory=list)
 
     def all_steps(self, source: Sequence[Any]) -> dict[str, Any]:
         clock = _Clock(self.seconds)
@@ -120,6 +124,7 @@ class _Run:
         taken = self._take_in(source)
         outcome = self._link(identity, studies, taken)
         clock.lap("link")
+        self.source_rows = source_rows(self.texts, taken, outcome.links, study_facts(self.ledger), self.pseudonyms)
         n_done = self._process(identity, outcome, taken)
         clock.lap("studies")
         n_changed = self._write()
@@ -147,6 +152,7 @@ class _Run:
     def _take_in(self, source: Sequence[Any]) -> intake.Intake:
         items = [*source, *self._report_objects()]
         taken = intake.merge_intake(items, self.pseudonyms)
+        self.texts = [item for item in items if isinstance(item, RawReport)]
         intake.keep_identifiers(taken, self.ledger)
         self._keep_crosswalk(taken)
         for key, reason, detail in taken.dropped:
@@ -288,7 +294,8 @@ class _Run:
             "convert": assemble.Stage("series", len(tried), len(kept)),
         }
         matcher = Matcher(searched_identifiers(self.ledger.query), min_chars=self.config.deid.min_identifier_chars)
-        assemble.finish_pairs(tables, self.config.split, matcher, assemble.read_verdicts(dataset))
+        verdicts = assemble.read_verdicts(dataset)
+        assemble.finish_pairs(tables, self.config.split, matcher, verdicts, source=self.source_rows)
         recorded = self.config.recorded()
         manifest = assemble.manifest_of(
             name=self.config.name,

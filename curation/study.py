@@ -291,9 +291,8 @@ class _Study:
         )
         flags, suspicion = judge_pair(
             confidence=narrative.confidence,
-            sentences=sentences,
+            n_sentences=len(sentences),
             n_located=n_located,
-            body_regions=volume["body_regions"],
             flags=[*narrative.flags, *location.flags, *opened, *_worth_a_look(volume["repairs"])],
         )
         return {

@@ -106,6 +106,8 @@ def _without(rows: dict[str, list[Row]], counts: dict[str, Any], gone: set[str])
     tables.rows["regions"] = [row for row in rows["regions"] if row["volume_id"] in volumes]
     for name in ("reports", "sentences"):
         tables.rows[name] = [row for row in rows[name] if row["report_id"] in reports]
+    released = {row["pair_id"] for row in tables.rows["pairs"]}
+    tables.rows["suspicions"] = [row for row in rows["suspicions"] if row["pair_id"] in released]
     for row in left:
         tables.drop("release", "pair", row["pair_id"], DropReason.CONSENT_WITHDRAWN)
     tables.rows["series"] = [_closed(row, studies, tables) for row in rows["series"]]

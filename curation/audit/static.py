@@ -58,7 +58,7 @@ def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any
             charts=distributions(book),
             cases=cases,
             n_pairs=len(book.pairs),
-            verdicts=sorted(Counter(book.dataset.verdicts.values()).items()),
+            verdicts=sorted(Counter(book.folded.values()).items()),
         )
     )
     write_text(file, page)
