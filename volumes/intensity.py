@@ -1,6 +1,6 @@
 """From stored values to Hounsfield units, once.
 
-Enters: a stack. Leaves: one int16 array of HU, turned to RAS+ directions, with what was repaired. Refuses: values that
+Enters: a stack. Leaves: one int16 array of HU, with what was repaired. Refuses: values that
 do not show what they are.
 """
 
@@ -31,7 +31,7 @@ class Intensities:
     Parameters
     ----------
     data : (slices, rows, columns) int16
-        HU for CT, arbitrary units for MR; turned as the grid says.
+        HU for CT, arbitrary units for MR. Slices in the order of the grid's nodes, rows and columns as stored.
     fill : int
         Air: what lies outside.
     padding_fraction : float
