@@ -22,6 +22,7 @@ from t3dkit.verdict import Repair
 from volumes import scratch
 from volumes.errors import IntensityError
 from volumes.geometry import SourceGrid
+from volumes.pool import threads_pool
 from volumes.reasons import DropReason
 from volumes.records import Instance, Stack
 
@@ -62,11 +63,11 @@ class Tally:
     repairs: list[Repair] = field(default_factory=list)
 
 
-def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
+def read_codes(stack: Stack, grid: SourceGrid, *, threads: int = 1) -> Tally:
     """Stored values of all slices as 16-bit codes, and their counts.
 
     Slices are in the order of the grid's nodes; rows and columns are as stored (`SourceGrid.flips` says which run
-    the other way).
+    the other way). `threads` slices are decompressed at a time.
     """
     from volumes.kernels import count_codes
 
@@ -74,7 +75,7 @@ def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
     codes = scratch.take((n, rows, columns))
     tally = Tally(codes, [], {}, np.empty((n, 4), np.uint16))
     repairs: dict[Repair, int] = {}
-    for number, (rescale, found) in enumerate(_fill(stack, codes[::-1] if grid.flips[0] else codes)):
+    for number, (rescale, found) in enumerate(_fill(stack, codes[::-1] if grid.flips[0] else codes, threads)):
         target = codes[n - 1 - number if grid.flips[0] else number]
         counts = tally.counts.get(rescale)
         if counts is None:
@@ -94,21 +95,57 @@ def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
     return tally
 
 
-def _fill(stack: Stack, codes: np.ndarray) -> Iterator[tuple[Rescale, tuple[Repair, ...]]]:
-    """Read the slices into `codes`, one after the other, the plain ones straight from their files."""
-    from volumes.plain import is_plain, read_plain
+def _fill(stack: Stack, codes: np.ndarray, threads: int) -> Iterator[tuple[Rescale, tuple[Repair, ...]]]:
+    """Read the slices into `codes`, one after the other, those that need no care by the short way."""
+    from volumes.plain import is_packed, is_plain
 
     number = 0
-    for plain, run in itertools.groupby(stack.slices, key=lambda item: is_plain(item[0])):
+    for is_easy, run in itertools.groupby(stack.slices, key=lambda item: is_plain(item[0]) or is_packed(item[0])):
         slices = list(run)
-        if not plain:
-            yield from _fill_with_care(slices, codes[number : number + len(slices)])
-        for index, (instance, frame) in enumerate(slices if plain else (), start=number):
-            if read_plain(instance, codes[index]):
-                yield _rescale_of(instance), ()
-            else:
-                yield from _fill_with_care([(instance, frame)], codes[index : index + 1])
+        targets = codes[number : number + len(slices)]
         number += len(slices)
+        if not is_easy:
+            yield from _fill_with_care(slices, targets)
+            continue
+        n_threads = threads if is_packed(slices[0][0]) else 1
+        answers = _fill_all(slices, targets, n_threads)
+        for index, ((instance, frame), repairs) in enumerate(zip(slices, answers, strict=True)):
+            if repairs is not None:
+                yield _rescale_of(instance), repairs
+            else:
+                yield from _fill_with_care([(instance, frame)], targets[index : index + 1])
+
+
+def _fill_all(
+    slices: Sequence[tuple[Instance, int]], targets: np.ndarray, threads: int
+) -> Iterator[tuple[Repair, ...] | None]:
+    """`_fill_easily` for each slice, in their order, `threads` at a time."""
+    if threads <= 1:
+        for (instance, _), target in zip(slices, targets, strict=True):
+            yield _fill_easily(instance, target)
+        return
+    pool = threads_pool(threads)
+    futures = [pool.submit(_fill_easily, item, target) for (item, _), target in zip(slices, targets, strict=True)]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:  # one slice failed: the others need not be read
+        for future in futures:
+            future.cancel()
+
+
+def _fill_easily(instance: Instance, target: np.ndarray) -> tuple[Repair, ...] | None:
+    """Fill `target` with an instance's words; None where that needs care after all."""
+    from volumes.plain import is_plain, read_packed, read_plain
+
+    if is_plain(instance):
+        return () if read_plain(instance, target) else None
+    answer = read_packed(instance)
+    is_signed = instance.pixel_representation == 1
+    if answer is None or answer[0].dtype.itemsize > 2 or (answer[0].dtype.kind == "i") != is_signed:
+        return None
+    np.copyto(target, answer[0], casting="unsafe")
+    return answer[1]
 
 
 def _rescale_of(instance: Instance) -> Rescale:

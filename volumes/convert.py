@@ -41,7 +41,7 @@ def convert_stack(stack: Stack, grid: Grid, *, threads: int = 1) -> Kept[Volume]
     grid : Grid
         ``spacing_mm=None`` keeps the stack's own voxels.
     threads : int
-        For the resampler.
+        For decompression and resampling.
     """
     try:
         volume = _convert(stack, grid, threads)
@@ -52,7 +52,7 @@ def convert_stack(stack: Stack, grid: Grid, *, threads: int = 1) -> Kept[Volume]
 
 def _convert(stack: Stack, grid: Grid, threads: int) -> Volume:
     source = geometry.source_grid(stack)
-    values = read_intensities(stack, source, grid.hu_range)
+    values = read_intensities(stack, source, grid.hu_range, threads=threads)
     resampled, remarks = _to_grid(values, source, stack, grid, threads)
     if max(resampled.data.shape) > MAX_NIFTI1_DIM:
         remarks = (*remarks, Repair(RepairCode.NIFTI2, "x".join(map(str, resampled.data.shape))))

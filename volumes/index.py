@@ -142,7 +142,7 @@ def _instance(
 
 def _place_of_pixels(header: Header) -> dict:
     bulk = header.bulk
-    if bulk is None or bulk.tag != PIXEL_DATA or bulk.length is None or header.deflated_from is not None:
+    if bulk is None or bulk.tag != PIXEL_DATA or header.deflated_from is not None:
         return {}
     return {"pixel_offset": bulk.offset, "pixel_length": bulk.length}
 

@@ -47,7 +47,7 @@ class Intensities:
     repairs: tuple[Repair, ...]
 
 
-def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int]) -> Intensities:
+def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int], *, threads: int = 1) -> Intensities:
     """Read the slices of a stack and turn them to HU.
 
     Raises
@@ -57,7 +57,7 @@ def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int]) 
     DecodeError
         A slice cannot be decoded: the stack is never shorter than its header says.
     """
-    tally = read_codes(stack, grid)
+    tally = read_codes(stack, grid, threads=threads)
     if stack.head.modality == "CT":
         reading, repairs = decide(tally, stack.head)
         return apply_reading(tally, reading, hu_range, repairs)

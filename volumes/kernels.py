@@ -32,6 +32,36 @@ def count_codes(codes: np.ndarray, counts: np.ndarray) -> None:
 
 
 @_compiled
+def unpack_segment(packed: Any, words: Any, column: int) -> int:
+    """Unpack one RLE segment (1-D uint8) into a column of `words` ((n, k) uint8); bytes written, at most n.
+
+    PS3.5 G.3.2: a length n of 0 .. 127 is followed by n + 1 literal bytes, 129 .. 255 by one byte that repeats
+    257 - n times, 128 by nothing.
+    """
+    n_words, end = words.shape[0], packed.size
+    position = written = np.int64(0)
+    while position < end and written < n_words:
+        length = np.int64(packed[position])
+        position += 1
+        if length < 128:
+            count = min(length + 1, n_words - written, end - position)
+            for index in range(count):
+                words[written + index, column] = packed[position + index]
+            position += length + 1
+            written += count
+        elif length > 128:
+            if position >= end:
+                break
+            count = min(257 - length, n_words - written)
+            value = packed[position]
+            for index in range(count):
+                words[written + index, column] = value
+            position += 1
+            written += count
+    return int(written)
+
+
+@_compiled
 def turn_planes(data: np.ndarray, flip_rows: bool, flip_columns: bool) -> None:
     """Reverse rows, columns or both of every plane of a (z, y, x) array, in place."""
     n_z, n_y, n_x = data.shape

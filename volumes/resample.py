@@ -12,13 +12,13 @@ tests relies on it, and so does a landmark.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from volumes.geometry import SourceGrid
+from volumes.pool import threads_pool
 
 SAME_SPACING_MM = 1e-6
 
@@ -231,8 +231,7 @@ def _run(
     if threads <= 1:
         kernel(*work, 0, len(out))
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda begin, end: kernel(*work, begin, end), parts[:-1], parts[1:]))
+    list(threads_pool(threads).map(lambda begin, end: kernel(*work, begin, end), parts[:-1], parts[1:]))
 
 
 def _stacked(axes: list[Axis]) -> tuple[np.ndarray, np.ndarray]:
