@@ -7,6 +7,7 @@ summary whose numbers add up. Refuses: to stop for one bad series.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -44,6 +45,7 @@ class Job:
     grid: Grid
     folder: Path
     suffix: str
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def convert_source(
     lost: list[tuple[str, Sequence[Any], str, str]] = [
         ("stacks", [item.file for item in drop.instances], str(drop.reason), drop.detail) for drop in plan.dropped
     ]
-    jobs = [Job(item, grid, folder, suffix) for item in plan.items]
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    jobs = [Job(item, grid, folder, suffix, threads) for item in plan.items]
     with progress.task("converting", len(jobs)) as task:
         for job, row in _run_jobs(jobs, workers):
             row.update(plan.rank(job.item))
@@ -190,11 +193,11 @@ def convert_job(job: Job) -> Row:
     if isinstance(item, Stack):
         from volumes.convert import convert_stack
 
-        answer = convert_stack(item, job.grid)
+        answer = convert_stack(item, job.grid, threads=job.threads)
     else:
         from volumes.nifti_input import convert_nifti
 
-        answer = convert_nifti(item, job.grid)
+        answer = convert_nifti(item, job.grid, threads=job.threads)
     if isinstance(answer, Dropped):
         return series_table.refused_row(item, answer)
     name = volume_name(item) + job.suffix

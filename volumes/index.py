@@ -63,7 +63,8 @@ SHARED_KEYWORDS = (
     "ImagesInAcquisition ConvolutionKernel KVP ContrastBolusAgent SliceThickness GantryDetectorTilt "
     # _pixels
     "PixelRepresentation Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored "
-    "PixelSpacing ImageOrientationPatient RescaleSlope RescaleIntercept RescaleType PixelPaddingValue"
+    "PixelSpacing ImageOrientationPatient RescaleSlope RescaleIntercept RescaleType PixelPaddingValue "
+    "PixelPaddingRangeLimit HighBit"
 )
 """Every element that `_type_shared` reads, but for sequences; a test holds the two together."""
 SHARED_TAGS = tuple(map(tag_of, SHARED_KEYWORDS.split()))
@@ -131,11 +132,19 @@ def _instance(
         identifiers=read_identifiers(header.elements),
         number_of_frames=number_of_frames,
         has_pixels=header.bulk is not None and header.bulk.tag == PIXEL_DATA,
+        **_place_of_pixels(header),
         frames=read_frames(values, number_of_frames) if is_image else (),
         **_shared(values, is_image=is_image),
         **_own(values, is_image=is_image),
         repairs=tuple(values.repairs),
     )
+
+
+def _place_of_pixels(header: Header) -> dict:
+    bulk = header.bulk
+    if bulk is None or bulk.tag != PIXEL_DATA or header.deflated_from is not None:
+        return {}
+    return {"pixel_offset": bulk.offset, "pixel_length": bulk.length}
 
 
 def _own(values: Values, *, is_image: bool) -> dict:
@@ -243,7 +252,9 @@ def _pixels(values: Values) -> dict:
         "rescale_intercept": values.number("RescaleIntercept", needed=True),
         "rescale_type": values.text("RescaleType"),
         "has_modality_lut": values.item("ModalityLUTSequence") is not None,
+        "high_bit": values.integer("HighBit"),
         "pixel_padding_value": padding_value(values, "PixelPaddingValue", is_signed=representation == 1),
+        "pixel_padding_limit": padding_value(values, "PixelPaddingRangeLimit", is_signed=representation == 1),
     }
 
 

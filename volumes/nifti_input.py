@@ -292,8 +292,7 @@ def _tally(image: NiftiImage, source: SourceGrid) -> Tally:
     else:
         rescale = Rescale(True, 1.0, 0.0, padding=(NOT_A_NUMBER, NOT_A_NUMBER))
         words = _rounded(stored, image).view(np.uint16)
-    flip = tuple(slice(None, None, -1 if turned else 1) for turned in source.flips)
-    codes = np.ascontiguousarray(words[flip])
+    codes = np.ascontiguousarray(words[::-1] if source.flips[0] else words)
     counts = np.zeros(N_CODES, np.int64)
     count_codes(codes.reshape(-1), counts)
     corners = codes[:, [0, 0, -1, -1], [0, -1, 0, -1]]

@@ -7,6 +7,7 @@ phase, without two at one place. Refuses: to tell phases apart by file order or 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def slice_headers(instance: Instance) -> list[SliceHeader]:
 
 def _header(instance: Instance, number: int, frame: Frame) -> SliceHeader:
     position = frame.image_position_lps or instance.image_position_lps
-    if position is None or len(position) != 3 or not np.all(np.isfinite(position)):
+    if position is None or len(position) != 3 or not all(map(math.isfinite, position)):
         reason = DropReason.ENHANCED_BAD if instance.frames else DropReason.GEOM_NO_POSITION
         raise SeriesGeometryError(reason, "ImagePositionPatient is absent")
     return SliceHeader(
@@ -134,8 +135,13 @@ def _distinct(values: Sequence[Hashable]) -> list[Hashable]:
 def _cluster_orientations(slices: Sequence[SliceHeader]) -> list[int]:
     """Number of the orientation of each slice; neighbours within `ORIENTATION_DRIFT` of the first seen share one."""
     centres: list[np.ndarray] = []
-    numbers = []
+    numbers: list[int] = []
+    last: np.ndarray | None = None
     for item in slices:
+        if item.orientation_lps is last:  # the very same array, as in nearly every series
+            numbers.append(numbers[-1])
+            continue
+        last = item.orientation_lps
         for number, centre in enumerate(centres):
             if np.abs(centre - item.orientation_lps).max() <= ORIENTATION_DRIFT:
                 numbers.append(number)
