@@ -1,6 +1,6 @@
-"""What a source holds, as a table for a person's eyes.
+"""What a source holds, as lines for a person's eyes.
 
-Enters: a plan. Leaves: a table on stderr and a summary. Refuses: to write anything.
+Enters: a plan. Leaves: lines on stderr and a summary. Refuses: to write anything.
 """
 
 from __future__ import annotations
@@ -45,41 +45,42 @@ def inspect_source(source: Source, progress: Progress, *, show: bool = True) -> 
 
 
 def _show(rows: list[dict[str, Any]], plan: Plan) -> None:
+    """One line a series, best ranked first within its study, and below it why it is ranked or dropped as it is."""
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.padding import Padding
+    from rich.text import Text
 
-    console = Console(file=sys.stderr, stderr=True, width=None if sys.stderr.isatty() else 160)
-    table = Table(title="series found", title_justify="left", header_style="bold")
-    for name in ("study", "series", "description", "kind", "geometry", "images", "verdict", "rank", "why"):
-        table.add_column(name, justify="right" if name in ("study", "series", "images", "rank") else "left")
-    studies: dict[str, int] = {}
-    rows = sorted(
-        rows,
-        key=lambda row: (
-            row["study_instance_uid"],
-            row.get("rank") or 10**6,
-            row.get("series_number") or 0,
-            row["source"],
-        ),
-    )
-    for row in rows:
-        study = studies.setdefault(row["study_instance_uid"] or row["source"], len(studies) + 1)
-        is_dropped = row["verdict"] == "dropped"
-        table.add_row(
-            str(study),
-            "" if row.get("series_number") is None else str(row["series_number"]),
-            escape((row.get("series_description") or PurePosixPath(row["source"]).name)[:32]),
-            escape(row.get("modality") or "?"),
-            escape(row["geometry"]),
-            str(row["n_instances"]),
-            f"[red]{row['verdict']}[/red]" if is_dropped else f"[green]{row['verdict']}[/green]",
-            str(row.get("rank") or ""),
-            escape(_why(row)),
-        )
-    console.print(table)
+    console = Console(file=sys.stderr, stderr=True, width=None if sys.stderr.isatty() else 160, highlight=False)
+    rows = sorted(rows, key=_place)
+    cells = [_cells(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    shown: dict[str, int] = {}
+    for row, cell in zip(rows, cells, strict=True):
+        study = row["study_instance_uid"] or row["source"]
+        if study not in shown:
+            shown[study] = len(shown) + 1
+            console.print(Text(f"study {shown[study]}", style="bold"))
+        line = "  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True))
+        verdict = f"rank {row['rank']}" if row.get("rank") else row["verdict"]
+        colour = "red" if row["verdict"] == "dropped" else "green"
+        console.print(Padding(Text.assemble((f"{verdict:9}", colour), line.rstrip()), (0, 0, 0, 2)))
+        if why := _why(row):
+            console.print(Padding(Text(why, style="dim"), (0, 0, 0, 6)))
     for reason, count in _counted(plan).items():
-        console.print(f"{count} files dropped: {DropReason(reason).meaning}", highlight=False, markup=False)
+        console.print(f"{count} files dropped: {DropReason(reason).meaning}", markup=False)
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    rank, number = row.get("rank") or 10**6, row.get("series_number") or 0
+    return row["study_instance_uid"], rank, number, row["source"]
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """Series number, description, modality, images, geometry."""
+    number = "" if row.get("series_number") is None else str(row["series_number"])
+    description = (row.get("series_description") or PurePosixPath(row["source"]).name)[:24]
+    n_images = f"{row['n_instances']} image{'' if row['n_instances'] == 1 else 's'}"
+    return number, description, row.get("modality") or "?", n_images, row["geometry"]
 
 
 def _why(row: dict[str, Any]) -> str:
