@@ -33,10 +33,10 @@ pretrain = if test -f $(2)/config.json; then $(PY) -m train pretrain $(1) --out 
   else $(PY) -m train pretrain $(1) --out $(2) $(3); fi
 
 .DEFAULT_GOAL := help
-.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench docs pictures clean
+.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench bench-volumes docs pictures clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make curate EXPORT=/data/export REPORTS=/data/reports.csv DATASET=/data/dataset [CONFIG=site.toml] [WORKERS=8]"
 	@echo "  make pretrain DATASET=/data/dataset RUN=/data/run [CONFIG=train.toml]"
@@ -101,6 +101,9 @@ lint: $(READY)  ## ruff and mypy
 
 bench: $(READY)  ## what is measured against peers
 	$(PY) -m benchmarks
+
+bench-volumes: $(READY)  ## speed of the converter beside SimpleITK, dcm2niix, TorchIO and MONAI (docs/volumes_speed.md)
+	$(PY) -m benchmarks.volumes_speed --out docs/volumes_speed.md
 
 docs: $(READY)  ## rewrite the pages that are made from code (reasons, configuration)
 	$(PY) -m docs.make

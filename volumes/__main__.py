@@ -79,6 +79,9 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", choices=("nii", "nii.gz"), default="nii", help="nii can be memory-mapped (default)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="threads per process (default: processors by processes)"
+    )
 
 
 def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -91,8 +94,16 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
         raise ConfigError(f"--out {arguments.out!r} is a file: give a folder")
     if arguments.workers < 1:
         raise ConfigError(f"--workers {arguments.workers}: expected at least 1")
+    if arguments.threads < 0:
+        raise ConfigError(f"--threads {arguments.threads}: expected at least 1")
     summary = convert_source(
-        source, out, grid=grid, suffix="." + arguments.format, workers=arguments.workers, progress=progress
+        source,
+        out,
+        grid=grid,
+        suffix="." + arguments.format,
+        workers=arguments.workers,
+        threads=arguments.threads,
+        progress=progress,
     )
     progress.say(IDENTIFIERS_NOTE)
     return {"command": "convert", "output": str(out), **summary}

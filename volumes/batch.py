@@ -94,9 +94,9 @@ def plan_source(source: Source, progress: Progress) -> Plan:
 
 
 def convert_source(
-    source: Source, out: Path, *, grid: Grid, suffix: str, workers: int, progress: Progress
+    source: Source, out: Path, *, grid: Grid, suffix: str, workers: int, threads: int = 0, progress: Progress
 ) -> dict[str, Any]:
-    """Convert everything under `source`; answers the summary.
+    """Convert everything under `source`; answers the summary. `threads` are per worker; 0 shares the processors out.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def convert_source(
     lost: list[tuple[str, Sequence[Any], str, str]] = [
         ("stacks", [item.file for item in drop.instances], str(drop.reason), drop.detail) for drop in plan.dropped
     ]
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    threads = threads or max(1, len(os.sched_getaffinity(0)) // workers)
     jobs = [Job(item, grid, folder, suffix, threads) for item in plan.items]
     with progress.task("converting", len(jobs)) as task:
         for job, row in _run_jobs(jobs, workers):
