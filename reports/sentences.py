@@ -107,7 +107,7 @@ def _cuts(text: str, start: int, end: int, inside_tokens: Container[int]) -> Ite
     rules = _rules()
     stops = [(m.start(), m.end(), True) for m in _STOP.finditer(text, start, end)]
     missing = [(m.start(), m.end(), False) for m in rules.missing.finditer(text, start, end)]
-    items = set(_item_starts(text, start, end))
+    items = set(_item_starts(text, start, end)) if text.find(")", start, end) >= 0 else set()
     at = start
     for low, high, is_stop in sorted([*stops, *missing, *((item, item, True) for item in items)]):
         if low in items:

@@ -23,7 +23,6 @@ from reports.deid.words import words
 _UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
 _PIVOT = 50
 """Two-digit years below it are 20xx, as POSIX has at 69; reports about future years do not exist, old births do."""
-_WORD = re.compile(r"[A-Za-z]{3,12}")
 _REACH = 30
 """Characters that a written date takes at most before or after its month's name."""
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
@@ -36,6 +35,7 @@ _SHORT_YEAR = re.compile(
 _PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
 _MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
 _ANY_YEAR = re.compile(_YEAR)
+_ANY_SLASH = re.compile(r"\d/\d")
 _ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
@@ -106,7 +106,7 @@ def _birth_before() -> re.Pattern[str]:
 
 
 def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
-    has_year, has_slash = _ANY_YEAR.search(text) is not None, "/" in text
+    has_year, has_slash = _ANY_YEAR.search(text) is not None, _ANY_SLASH.search(text) is not None
     if has_year:
         for pattern in (_ISO, _PACKED):
             for match in pattern.finditer(text):
@@ -171,10 +171,17 @@ def _numbers(match: re.Match[str], day: date, form: str, widths: tuple[int, int]
     return _Form(match.start(group), match.end(group), day, write)
 
 
+@cache
+def _month_word() -> re.Pattern[str]:
+    """Words that begin as a month does."""
+    starts = "|".join(sorted({name[:3] for name in words().month_numbers}))
+    return re.compile(rf"(?<![A-Za-z])(?:{starts})[A-Za-z]{{0,9}}", re.IGNORECASE)
+
+
 def _month_windows(text: str) -> list[tuple[int, int]]:
     """Ranges around month names, joined where they meet; the worded patterns are only tried there."""
     windows: list[tuple[int, int]] = []
-    for match in _WORD.finditer(text):
+    for match in _month_word().finditer(text):
         if match[0].lower() in words().month_numbers:
             start, end = max(0, match.start() - _REACH), min(len(text), match.end() + _REACH)
             if windows and start <= windows[-1][1]:
@@ -304,6 +311,7 @@ def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
     return [
         Finding(match.start(), match.end(), "DATE")
         for digits in sorted(written)
+        if digits in text
         for match in re.finditer(rf"(?<!\d){digits}(?!\d)", text)
     ]
 
@@ -314,7 +322,7 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
     for day in known:
         for form in ("%d%m%Y", "%m%d%Y"):
             written = day.strftime(form)
-            for match in re.finditer(rf"(?<!\d){written}(?!\d)", text):
+            for match in re.finditer(rf"(?<!\d){written}(?!\d)", text) if written in text else ():
                 found.append(Finding(match.start(), match.end(), "DATE", (day + shift).strftime(form)))
     return found
 

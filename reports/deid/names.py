@@ -22,6 +22,7 @@ from reports.deid.words import words
 _NUMBERED = re.compile(r"[^\W_]{0,64}\d[^\W_]{0,64}")
 _LATIN = re.compile(r"[A-Za-z]")
 _OCR = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "8": "b"})
+_DOTTED = re.compile(r"[A-Z]\. ?[A-Z]\.")
 _NAME_GAP = re.compile(r"[ \t\n,.^'-]{0,4}")
 _SPELLED_GAP = re.compile(r"[ .\t-]{1,2}")
 _NAMING = frozenset(["patient", "named", "called", "pt", "name"])
@@ -242,6 +243,8 @@ class _Pass:
         return bool(re.fullmatch(r",?[ \t]{1,2}", gap)) and (dot or token not in ("A", "I"))
 
     def _dotted(self) -> Iterator[Finding]:
+        if not _DOTTED.search(self.text):
+            return
         for letters in self.names.dotted:
             pattern = r"(?<!\w)" + r"\.[ ]?".join(re.escape(letter.upper()) for letter in letters) + r"\.(?!\w)"
             for match in re.finditer(pattern, self.text):

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import chain
 
 from reports.deid.findings import Finding
 from reports.deid.words import words
@@ -27,6 +28,8 @@ _MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{W
 
 _LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
 _LOOK_BACK = 24
+_AROUND = 90
+"""Characters; longer than any cue with what may stand between it and what it hides."""
 _SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
 _SPECIALTY += ("oscopy", "graphy", "itis", "osis")
 _PART = re.compile(r"[A-Za-z][A-Za-z'-]*")
@@ -46,6 +49,7 @@ class Rule:
     require_digits: int
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
+    around: re.Pattern[str] | None
     before: re.Pattern[str] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
@@ -70,7 +74,8 @@ def apply_rules(text: str) -> Iterator[Finding]:
 
 def apply_rule(rule: Rule, text: str) -> Iterator[Finding]:
     """Findings of one rule."""
-    for match in rule.pattern.finditer(text):
+    windows = _windows(rule.around, text) if rule.around else [(0, len(text))]
+    for match in chain.from_iterable(rule.pattern.finditer(text, *window) for window in windows):
         start, end = match.span("hide")
         hidden = match["hide"]
         if rule.before and not rule.before.search(text[max(0, start - _LOOK_BACK) : start]):
@@ -87,6 +92,18 @@ def apply_rule(rule: Rule, text: str) -> Iterator[Finding]:
             yield Finding(start, end, rule.kind)
 
 
+def _windows(around: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """Ranges before and at what a rule may hide, joined where they meet; the rule is only tried there."""
+    windows: list[tuple[int, int]] = []
+    for match in around.finditer(text):
+        start, end = max(0, match.start() - _AROUND), min(len(text), match.end() + _AROUND)
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], end)
+        else:
+            windows.append((start, end))
+    return windows
+
+
 def _rule(entry: dict[str, object]) -> Rule:
     pattern = str(entry["pattern"])
     for name in ("{NAME}", "{FULL}", "{WORD}", "{GAP}"):
@@ -98,6 +115,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         trust=bool(entry.get("trust")),
         require_digits=int(str(entry.get("require_digits", 0))),
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
+        around=re.compile(str(entry["around"])) if "around" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
