@@ -33,7 +33,7 @@ pretrain = if test -f $(2)/config.json; then $(PY) -m train pretrain $(1) --out 
   else $(PY) -m train pretrain $(1) --out $(2) $(3); fi
 
 .DEFAULT_GOAL := help
-.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench docs clean
+.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench docs pictures clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,8 @@ venv: $(READY)  ## the environment, nothing else
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing the pinned packages into $(VENV) (about a minute with a warm package cache)" >&2
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
+	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
 	@touch $(READY)
 
 $(DEMO)/export/demo.json: | $(READY)
@@ -104,6 +104,9 @@ bench: $(READY)  ## what is measured against peers
 
 docs: $(READY)  ## rewrite the pages that are made from code (reasons, configuration)
 	$(PY) -m docs.make
+
+pictures: $(READY)  ## remake the README's pictures and tables from a finished demo
+	$(PY) -m docs.pictures $(DEMO)
 
 clean:  ## remove the environment and the demo
 	rm -rf $(VENV) $(DEMO)

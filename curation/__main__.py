@@ -1,4 +1,4 @@
-"""``python -m curation COMMAND``: run, verify, audit, export, demo, labels, config.
+"""``python -m curation COMMAND``: run, verify, audit, export, demo, labels, withdraw, config.
 
 Enters: the words of a command line. Leaves: an exit code, a JSON summary on stdout. See `t3dkit.command`.
 """
@@ -179,6 +179,27 @@ def _labels(arguments: argparse.Namespace, progress: Progress) -> Summary:
     return summary
 
 
+# withdraw
+
+
+def _withdraw_arguments(parser: argparse.ArgumentParser) -> None:
+    _dataset_argument(parser)
+    parser.add_argument("patients", help="file with one PatientID or patient_id a line, or - for standard input")
+
+
+def _withdraw(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from curation.withdraw import withdraw_patients
+
+    if arguments.patients == "-":
+        text = sys.stdin.read()
+    else:
+        text = existing_path(arguments.patients, what="the list of patients").read_text(encoding="utf-8-sig")
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise ConfigError("the list of patients is empty: give one PatientID or patient_id a line")
+    return {"dataset": arguments.dataset, **withdraw_patients(Path(arguments.dataset), names)}
+
+
 # config
 
 
@@ -251,6 +272,15 @@ PROGRAM = Program(
             "Resample label maps onto the volumes' grids, or add findings per study.\n\n"
             "  python -m curation labels /data/set /tmp/demo/truth/organs --name organs\n"
             "  python -m curation labels /data/set --findings /tmp/demo/truth/findings.csv",
+        ),
+        Command(
+            "withdraw",
+            "remove patients who took their consent back, now and from every later run",
+            _withdraw_arguments,
+            _withdraw,
+            "Remove the pairs, volumes, texts and labels of patients, and keep their studies out of every later run.\n"
+            "Names come from a file, so that no identifier stays in the shell's history.\n\n"
+            "  python -m curation withdraw /data/set withdrawn.txt",
         ),
         Command(
             "config",

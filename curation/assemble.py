@@ -19,6 +19,8 @@ from curation.contract import TABLES, VERDICT_ROWS
 from curation.reasons import DropReason
 from curation.scan import Matcher
 from curation.splits import leave_out_copies, split_of, text_key
+from curation.suspicion import judge_dataset
+from curation.suspicion.clues import SourceRow
 from t3dkit.atomic import atomic_path, write_json, write_text
 from t3dkit.tables import read_rows, write_table
 
@@ -32,6 +34,7 @@ SORTED_BY = {
     "regions": ("volume_id", "source", "region", "sentence_id", "start_ijk", "size_ijk"),
     "series": ("study_id", "series_id", "stack"),
     "dropped": ("stage", "kind", "item_id", "reason", "detail"),
+    "suspicions": ("pair_id", "code"),
 }
 
 
@@ -54,7 +57,7 @@ class Tables:
     def add_study(self, result: Mapping[str, Any]) -> None:
         """Add the rows of one study."""
         for name in TABLES:
-            self.rows[name] += result[name]
+            self.rows[name] += result.get(name, ())
 
     def drop(self, stage: str, kind: str, item_id: str, reason: Any, detail: str = "") -> None:
         """Account for one thing that goes no further."""
@@ -79,8 +82,16 @@ class Tables:
         }
 
 
-def finish_pairs(tables: Tables, split: SplitConfig, matcher: Matcher, verdicts: Mapping[str, str]) -> None:
-    """Split the pairs, withhold what leaks, leave out copies; rows of reports without a pair go with them."""
+def finish_pairs(
+    tables: Tables,
+    split: SplitConfig,
+    matcher: Matcher,
+    verdicts: Mapping[str, str],
+    *,
+    source: Sequence[SourceRow] = (),
+) -> None:
+    """Judge and split the pairs, withhold what leaks, leave out copies; rows of reports without a pair go with them."""
+    suspicions = judge_dataset(tables.rows, source)
     leaking = {row["report_id"] for row in tables.rows["reports"] if matcher.in_text(row["text"])}
     for row in tables.rows["pairs"]:
         row["split"] = split_of(row["patient_id"], split)
@@ -99,6 +110,8 @@ def finish_pairs(tables: Tables, split: SplitConfig, matcher: Matcher, verdicts:
         kept = [row for row in tables.rows[name] if row["report_id"] in first_pair]
         tables.rows[name] = [row | {"pair_id": first_pair[row["report_id"]]} for row in kept]
     sentences = {row["sentence_id"] for row in tables.rows["sentences"]}
+    released = {row["pair_id"] for row in pairs}
+    tables.rows["suspicions"] = [row for row in suspicions if row["pair_id"] in released]
     tables.rows["regions"] = [
         row for row in tables.rows["regions"] if row["sentence_id"] is None or row["sentence_id"] in sentences
     ]

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from curation.contract import in_order_of_work
 from curation.verify import known_reasons
 
 Row = dict[str, Any]
@@ -22,8 +23,8 @@ def data_card(manifest: Mapping[str, Any], rows: Mapping[str, Sequence[Row]]) ->
         f"# {manifest['name']}\n",
         _summary(manifest, rows),
         "## Where everything went\n",
-        _flow(manifest["counts"]),
-        _reasons(manifest["counts"]),
+        _flow(in_order_of_work(manifest["counts"])),
+        _reasons(in_order_of_work(manifest["counts"])),
         "## Splits\n",
         _splits(manifest["splits"]),
         "## Volumes\n",
@@ -43,8 +44,9 @@ Identifiers are replaced by HMAC-SHA256 pseudonyms (64 bits) under a key that is
 texts are moved by one offset per patient. NIfTI headers carry no text. Names, numbers, places and contacts in the texts
 are replaced by surrogates: those known from the images and the report's own fields by exact and variant match, others
 by pattern. A text in which an identifier was still found was withheld (`DEID_LEAK`). Every byte of the data set was
-searched for the identifiers of the whole batch. What this does not promise: a name that occurs in no header and
-follows no pattern; faces in head scans; rare combinations of findings.
+searched for the identifiers of the whole batch. Faces of head scans were treated as `deid.faces` in the configuration
+says. What this does not promise: a name that occurs in no header and follows no pattern; a head known by its vault or
+ears; rare combinations of findings.
 """
 
 _READING = """\

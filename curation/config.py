@@ -148,10 +148,15 @@ class SplitConfig(_Part):
 
 
 class DeidConfig(_Part):
-    """How text is de-identified."""
+    """How texts and faces are de-identified."""
 
     min_identifier_chars: int = Field(
         default=4, ge=2, description="characters; shorter identifiers are too common to search the whole data set for"
+    )
+    faces: Literal["remove", "withhold", "keep"] = Field(
+        default="remove",
+        description="what to do with a CT that shows a face: replace its front by air (withheld where the place is "
+        "doubtful), withhold it, or keep it as it is",
     )
 
 
@@ -162,6 +167,11 @@ class ReportsConfig(_Part):
         default_factory=dict, description="field = column, for tables whose headings are not recognised"
     )
     language: str = Field(default="", description='language code of every report; "" to detect it')
+    profile: str = Field(
+        default="",
+        description="file of `python -m reports profile` with the institution's headings, boilerplate and signatures, "
+        "relative to this file",
+    )
 
 
 class WorkersConfig(_Part):
@@ -186,8 +196,12 @@ class Config(_Part):
     workers: WorkersConfig = WorkersConfig()
 
     def recorded(self) -> dict[str, Any]:
-        """What dataset.json records: everything that decides bytes (so not `workers`)."""
-        return self.model_dump(mode="json", exclude={"workers"})
+        """What dataset.json records: everything that decides bytes (so not `workers`), a file by its content."""
+        table = self.model_dump(mode="json", exclude={"workers"})
+        if self.reports.profile and not self.reports.profile.startswith("sha256:"):  # a recorded one stays as it is
+            content = Path(self.reports.profile).read_bytes()
+            table["reports"]["profile"] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+        return table
 
     def digest(self, *parts: str) -> str:
         """SHA-256 (16 hex) of the named tables, or of everything recorded."""
@@ -213,9 +227,21 @@ def read_config(path: Path | None) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the configuration {path} is no TOML: {error}") from None
     try:
-        return Config.model_validate(table)
+        config = Config.model_validate(table)
     except ValidationError as error:
         raise ConfigError(f"the configuration {path}: " + "; ".join(_explain(error))) from None
+    return _with_profile(config, path)
+
+
+def _with_profile(config: Config, path: Path) -> Config:
+    """The configuration with its profile, if any, read once and named by its full path."""
+    if not config.reports.profile:
+        return config
+    from reports.profiles import read_profile
+
+    profile = (path.parent / config.reports.profile).resolve()
+    read_profile(profile)
+    return config.model_copy(update={"reports": config.reports.model_copy(update={"profile": str(profile)})})
 
 
 def default_toml() -> str:

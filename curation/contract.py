@@ -9,7 +9,7 @@ This module is the whole interface between `curation` and `train`: it imports no
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,12 +28,35 @@ SCHEMA_VERSION = 1
 """Raised by one whenever a reader of the previous version would misread the data set."""
 
 SPLITS = ("train", "validation", "test")
+STAGES = (
+    "files",
+    "identity",
+    "studies",
+    "reports",
+    "link_studies",
+    "link_reports",
+    "process",
+    "reread",
+    "stacks",
+    "select",
+    "convert",
+    "pairs",
+    "release",
+)
+"""The stages of a curation in the order of the work; each keeps or drops what enters it."""
 ASSERTIONS = ("present", "absent", "uncertain")
 BOX_SOURCES = ("mask", "pointer", "landmark")
 """In order of trust: the first source that located a region is the one to use."""
 VERDICTS = ("accept", "reject", "wrong_report", "wrong_region", "needs_expert")
 EXCLUDING_VERDICTS = ("reject", "wrong_report")
 """Pairs with one of these verdicts never reach a training batch."""
+
+
+def in_order_of_work(counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts per stage of ``dataset.json``, first stage first."""
+    known = [name for name in STAGES if name in counts]
+    return {name: counts[name] for name in [*known, *sorted(set(counts) - set(known))]}
+
 
 _TEXTS = pa.list_(pa.string())
 _FLOATS = pa.list_(pa.float64())
@@ -155,6 +178,14 @@ DROPPED = pa.schema(
         ("detail", pa.string()),
     ]
 )
+SUSPICIONS = pa.schema(
+    [
+        ("pair_id", pa.string()),
+        ("code", pa.string()),  # a flag of the pair
+        ("severity", pa.string()),  # alarm, look, note
+        ("detail", pa.string()),  # what the rule saw
+    ]
+)
 VERDICT_ROWS = pa.schema([("pair_id", pa.string()), ("verdict", pa.string()), ("updated_at", pa.string())])
 """`verdicts.parquet`, written by the audit: it overrides the `verdict` column of `pairs.parquet`."""
 
@@ -169,6 +200,7 @@ TABLES = {
     "regions": REGIONS,
     "series": SERIES,
     "dropped": DROPPED,
+    "suspicions": SUSPICIONS,
 }
 
 

@@ -16,9 +16,10 @@ from typing import Any
 
 from curation.config import IdentityConfig
 from curation.executor import Executor, Failure
-from curation.index import CHUNK_FILES
+from curation.index import CHUNK_FILES, patient_owner
 from curation.ledger import FileRow, Ledger
 from curation.pseudonyms import Pseudonyms
+from curation.reasons import DropReason as PairReason
 from t3dkit.verdict import Code
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef
@@ -35,7 +36,7 @@ class Identity:
 def resolve_identity(ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms, config: IdentityConfig) -> Identity:
     """Decide for every indexed file and study whether its identity holds.
 
-    Files: NO_PATIENT, NO_UID, DUPLICATE_FILE, UID_COLLISION. Studies: PATIENT_CONFLICT, TEST_DATA.
+    Files: NO_PATIENT, NO_UID, DUPLICATE_FILE, UID_COLLISION. Studies: CONSENT_WITHDRAWN, PATIENT_CONFLICT, TEST_DATA.
     """
     identity = Identity()
     placeholders = {text.casefold() for text in config.placeholder_ids}
@@ -49,6 +50,7 @@ def resolve_identity(ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms,
             identity.files[_text(name)] = DropReason.NO_PATIENT
     _find_conflicts(ledger, identity, placeholders)
     _find_tests(ledger, identity, config.test_patterns)
+    _find_withdrawn(ledger, identity)
     _find_copies(ledger, executor, pseudonyms, identity)
     return identity
 
@@ -62,6 +64,13 @@ def study_facts(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     ):
         facts[study_uid].append(json.loads(header))
     return dict(facts)
+
+
+def _find_withdrawn(ledger: Ledger, identity: Identity) -> None:
+    withdrawn = ledger.withdrawn()
+    for study_uid, headers in study_facts(ledger).items() if withdrawn else ():
+        if any(patient_owner(header["issuer"], header["patient_id"]) in withdrawn for header in headers):
+            identity.studies[study_uid] = PairReason.CONSENT_WITHDRAWN
 
 
 def _find_conflicts(ledger: Ledger, identity: Identity, placeholders: set[str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from curation.ledger import read_only
 from t3dkit.atomic import write_bytes
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
-from t3dkit.tables import write_table
+from t3dkit.tables import read_rows, write_table
 
 
 def add_label_maps(dataset: Dataset, source: Path, name: str, progress: Progress) -> dict[str, Any]:
@@ -99,6 +100,22 @@ def add_findings(dataset: Dataset, source: Path) -> dict[str, Any]:
     table = [{"volume_id": key[0], "finding": key[1], "value": value} for key, value in sorted(rows.items())]
     write_table(dataset.root / "labels" / "findings.parquet", table, FINDINGS, sort_by=("volume_id", "finding"))
     return {"findings": len({key[1] for key in rows}), "rows": len(table), "read": n_read}
+
+
+def sweep_labels(root: Path, volumes: AbstractSet[str]) -> int:
+    """Remove labels of volumes that are not among `volumes` any more; returns how many files."""
+    folder = root / "labels"
+    maps = [path for path in sorted(folder.glob("*/*")) if path.name.endswith((".nii", ".nii.gz"))]
+    stale = [path for path in maps if path.name.split(".")[0] not in volumes]
+    for path in stale:
+        path.unlink()
+    findings = folder / "findings.parquet"
+    if findings.is_file():
+        rows = read_rows(findings, FINDINGS)
+        kept = [row for row in rows if row["volume_id"] in volumes]
+        if len(kept) < len(rows):
+            write_table(findings, kept, FINDINGS, sort_by=("volume_id", "finding"))
+    return len(stale)
 
 
 def _finding_rows(source: Path) -> Iterator[tuple[str, str, int]]:

@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS file (
     study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_study ON file (study_uid, series_uid);
+CREATE INDEX IF NOT EXISTS file_by_series ON file (series_uid, kind);
 CREATE INDEX IF NOT EXISTS file_by_sop ON file (sop_uid);
 CREATE TABLE IF NOT EXISTS identifier (
     owner TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, kind, value)
@@ -48,6 +49,7 @@ CREATE INDEX IF NOT EXISTS crosswalk_by_pseudonym ON crosswalk (kind, pseudonym)
 CREATE TABLE IF NOT EXISTS result (
     stage TEXT NOT NULL, item TEXT NOT NULL, key TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (stage, item)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS withdrawn (owner TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decision (
     kind TEXT NOT NULL, item TEXT NOT NULL, reason TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (kind, item)
 ) WITHOUT ROWID;
@@ -226,6 +228,17 @@ class Ledger:
             pseudonym: value
             for value, pseudonym in self._db.execute("SELECT value, pseudonym FROM crosswalk WHERE kind = ?", (kind,))
         }
+
+    # consent
+
+    def put_withdrawn(self, owners: Iterable[str]) -> None:
+        """Remember, and commit, that these patients (`curation.index.patient_owner`) took their consent back."""
+        self._db.executemany("INSERT OR IGNORE INTO withdrawn VALUES (?)", [(owner,) for owner in sorted(owners)])
+        self._db.commit()
+
+    def withdrawn(self) -> set[str]:
+        """The patients who took their consent back."""
+        return {owner for (owner,) in self._db.execute("SELECT owner FROM withdrawn")}
 
     # stage results
 

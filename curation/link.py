@@ -5,7 +5,8 @@ everything left over. Refuses to choose between equals: one wrong link is worse 
 
 Rules, tried in this order; each links only where it is unique both ways:
 
-accession           same accession number, issuers compatible; patient, date, modality and UID do not contradict
+accession           same accession number, issuers compatible; patient, date, modality and UID do not contradict; where
+                    patient and day do not both agree, a number that differs in zeros or prefix is a rival
 study_uid           same StudyInstanceUID, patient does not contradict
 accession_variant   same accession number up to zeros, prefix and punctuation, and patient **and** date agree
 patient_date        the report has no accession number; same patient and study date (or reported within a window of it)
@@ -142,6 +143,8 @@ class _Linker:
                 verdict = self._admits(rule, report, study)
                 if verdict is not None:
                     (candidates if verdict else contradicted).setdefault(key, []).append(study.key)
+            if rule == "accession" and key in candidates:
+                candidates[key] += self._look_alikes(report, candidates[key])
             # Several studies under one order number, and the report names one of them.
             if report.study_uid in candidates.get(key, ()):
                 candidates[key] = [report.study_uid]
@@ -174,6 +177,17 @@ class _Linker:
             return self.by_variant.get(accession_core(report.accession), [])
         return self.by_patient.get(report.patient_id, []) if report.patient_id else []
 
+    def _look_alikes(self, report: ReportRecord, named: Sequence[str]) -> list[str]:
+        """Studies whose number differs only in zeros and prefix, where patient and day do not settle it."""
+        studies = [self.studies[key] for key in named]
+        if any(same_patient(report, study) and self._same_day(report, study) for study in studies):
+            return []
+        return [
+            study.key
+            for study in self.by_variant.get(accession_core(report.accession), [])
+            if study.key not in named and _is_possible(report, study, self._same_day(report, study))
+        ]
+
     def _admits(self, rule: str, report: ReportRecord, study: StudyRecord) -> bool | None:
         """True: a candidate; False: named, but contradicted; None: not named after all."""
         patient, day = same_patient(report, study), self._same_day(report, study)
@@ -183,7 +197,7 @@ class _Linker:
                 return None
             # A number reused for another day or person is a collision, not evidence about this study,
             # but a report that has no better candidate must not be linked by weaker evidence either.
-            return False not in (patient, day, modality) and _compatible(report.study_uid, study.key)
+            return _is_possible(report, study, day)
         if rule == "study_uid":
             return patient is not False and (patient is True or not _orders_differ(report, study))
         # From here on evidence is weak: whatever else the report says about its study has to agree.
@@ -242,6 +256,12 @@ class _Linker:
         confirmed = 0.0 if patient else 0.05 if day else 0.1
         base = {"accession": 1.0, "study_uid": 1.0, "accession_variant": 0.95, "patient_date": 0.8}[rule]
         return round(base - confirmed, 2)
+
+
+def _is_possible(report: ReportRecord, study: StudyRecord, day: Agreement) -> bool:
+    """Whether nothing that both sides say speaks against a link."""
+    agreements = (same_patient(report, study), day, _modality_fits(report, study))
+    return False not in agreements and _compatible(report.study_uid, study.key)
 
 
 def accession_core(accession: str) -> str:

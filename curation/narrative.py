@@ -13,7 +13,9 @@ from functools import cached_property
 from typing import Any
 
 from curation.reasons import DropReason
+from reports.profiles import NO_PROFILE, Profile
 from reports.records import ParsedReport
+from reports.work import sentence_rows
 from t3dkit.verdict import Dropped
 
 Row = dict[str, Any]
@@ -50,31 +52,17 @@ class Narrative:
 
     @cached_property
     def _sentences(self) -> list[Row]:
-        return [
-            {
-                "sentence_id": f"{self.report_id}-{number:03d}",
-                "report_id": self.report_id,
-                "section": sentence.section,
-                "index": sentence.index,
-                "char_start": sentence.span.start,
-                "char_end": sentence.span.end,
-                "text": sentence.text,
-                "regions": list(sentence.regions),
-                "laterality": sentence.laterality,
-                "assertion": sentence.assertion,
-                "is_normal": sentence.is_normal,
-                "is_prior_comparison": sentence.is_prior_comparison,
-                "image_pointer": None
-                if sentence.image_pointer is None
-                else {"series": sentence.image_pointer.series, "image": sentence.image_pointer.image},
-                "measurements_mm": [float(length) for length in sentence.measurements_mm],
-            }
-            for number, sentence in enumerate(self.parsed.sentences)
-        ]
+        return sentence_rows(self.parsed, self.report_id)
 
 
 def read_narrative(
-    report: Row, *, known: Sequence[tuple[str, str]], shift_days: int, seed: bytes, language: str | None
+    report: Row,
+    *,
+    known: Sequence[tuple[str, str]],
+    shift_days: int,
+    seed: bytes,
+    language: str | None,
+    profile: Profile = NO_PROFILE,
 ) -> Narrative | Dropped:
     """De-identify and parse one linked report.
 
@@ -85,6 +73,8 @@ def read_narrative(
         field and value).
     known : sequence of (kind, value)
         Identifiers of the study and its patient.
+    profile : Profile
+        The institution's own headings and boilerplate.
     shift_days, seed
         Of the patient: every text of one patient is treated alike.
     """
@@ -96,7 +86,7 @@ def read_narrative(
     left = leaks(cleaned.text, [value for _kind, value in identifiers])
     if left:
         return Dropped(DropReason.DEID_LEAK, ", ".join(sorted(set(left))))
-    parsed = parse_report(cleaned.text, language=report["language"] or language)
+    parsed = parse_report(cleaned.text, language=report["language"] or language, profile=profile)
     if not parsed.sentences:
         return Dropped(DropReason.NO_SENTENCES, f"{len(cleaned.text)} characters")
     flags = tuple(sorted({*report["flags"], *map(str, parsed.flags)}))

@@ -20,12 +20,14 @@ from typing import Any
 
 from curation import accounts, assemble, intake
 from curation.card import data_card
+from curation.changes import Changes, changes_between, counted, keep_changes, rows_on_disk
 from curation.config import Config
-from curation.contract import Dataset, private_folder
+from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
 from curation.executor import Executor, Failure, open_executor
 from curation.identity import Identity, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
+from curation.labels import sweep_labels
 from curation.ledger import PASSING, Ledger, open_ledger
 from curation.link import LinkOutcome, link_reports
 from curation.masks import MaskStamps
@@ -34,8 +36,11 @@ from curation.reasons import DropReason
 from curation.scan import Matcher, searched_identifiers
 from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
+from curation.suspicion.clues import SourceRow, source_rows
 from curation.verify import require_sound
+from reports.grammar import lexicon_version
 from reports.reasons import ReportFlag
+from reports.records import RawReport
 from t3dkit.atomic import sweep_temporaries
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
@@ -105,6 +110,9 @@ class _Run:
     tables: assemble.Tables = field(default_factory=assemble.Tables)
     keys: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
+    changes: Changes = field(default_factory=dict)
+    texts: list[RawReport] = field(default_factory=list)
+    source_rows: list[SourceRow] = field(default_factory=list)
 
     def all_steps(self, source: Sequence[Any]) -> dict[str, Any]:
         clock = _Clock(self.seconds)
@@ -116,6 +124,7 @@ class _Run:
         taken = self._take_in(source)
         outcome = self._link(identity, studies, taken)
         clock.lap("link")
+        self.source_rows = source_rows(self.texts, taken, outcome.links, study_facts(self.ledger), self.pseudonyms)
         n_done = self._process(identity, outcome, taken)
         clock.lap("studies")
         n_changed = self._write()
@@ -143,6 +152,7 @@ class _Run:
     def _take_in(self, source: Sequence[Any]) -> intake.Intake:
         items = [*source, *self._report_objects()]
         taken = intake.merge_intake(items, self.pseudonyms)
+        self.texts = [item for item in items if isinstance(item, RawReport)]
         intake.keep_identifiers(taken, self.ledger)
         self._keep_crosswalk(taken)
         for key, reason, detail in taken.dropped:
@@ -284,19 +294,27 @@ class _Run:
             "convert": assemble.Stage("series", len(tried), len(kept)),
         }
         matcher = Matcher(searched_identifiers(self.ledger.query), min_chars=self.config.deid.min_identifier_chars)
-        assemble.finish_pairs(tables, self.config.split, matcher, assemble.read_verdicts(dataset))
+        verdicts = assemble.read_verdicts(dataset)
+        assemble.finish_pairs(tables, self.config.split, matcher, verdicts, source=self.source_rows)
         recorded = self.config.recorded()
         manifest = assemble.manifest_of(
             name=self.config.name,
             config=recorded,
             digest=self.config.digest(),
-            versions={"t3dkit": VERSION, **{name: version(name) for name in RECORDED_PACKAGES}},
+            versions={
+                "t3dkit": VERSION,
+                "lexicon": lexicon_version(),
+                **{name: version(name) for name in RECORDED_PACKAGES},
+            },
             tables=tables,
         )
         card = data_card(manifest, tables.rows)
         staging = private_folder(dataset) / "staging"
+        self.changes = changes_between(rows_on_disk(dataset), tables.rows)
+        keep_changes(private_folder(dataset), "run", self.changes)
         n_changed = assemble.write_dataset(dataset, staging, tables, manifest, card)
-        return n_changed + assemble.sweep_volumes(dataset, tables.rows["volumes"])
+        n_changed += assemble.sweep_volumes(dataset, tables.rows["volumes"])
+        return n_changed + sweep_labels(dataset, {row["volume_id"] for row in tables.rows["volumes"]})
 
     def _keep_crosswalk(self, taken: intake.Intake) -> None:
         people = {(h["issuer"], h["patient_id"]) for headers in study_facts(self.ledger).values() for h in headers}
@@ -309,7 +327,7 @@ class _Run:
             self.ledger.put_crosswalk(rows)
 
     def _summary(self, n_done: int, n_changed: int, checked: Mapping[str, Any]) -> dict[str, Any]:
-        counts = self.tables.counts()
+        counts = in_order_of_work(self.tables.counts())
         n_pairs = len(self.tables.rows["pairs"])
         if not n_pairs:
             self.progress.say(f"no pair was made: {self.options.dataset}/README.md says where everything went, and why")
@@ -320,6 +338,7 @@ class _Run:
             "splits": {name: part["pairs"] for name, part in assemble.split_counts(self.tables.rows["pairs"]).items()},
             "studies_processed": n_done,
             "files_changed": n_changed,
+            "changes": counted(self.changes),
             "counts": {name: {k: stage[k] for k in ("in", "kept", "dropped")} for name, stage in counts.items()},
             "verified": dict(checked),
             "seconds": {name: round(value, 2) for name, value in self.seconds.items()},

@@ -125,8 +125,10 @@ def kinds_in_file(path: Path, matcher: Matcher, *, is_spelling: bool) -> set[str
     """
     found: set[str] = set()
     if path.suffix == ".parquet":
-        found |= matcher.in_bytes(path.read_bytes())
-        return found.union(*(matcher.in_text(text) for text in _texts_of(path)))
+        # Not the file's bytes: its encodings count and index, and 0 to 255 in a row spell 12345678 and abcdefgh.
+        texts = list(_texts_of(path))
+        found |= matcher.in_bytes("\0".join(texts).encode())
+        return found.union(*map(matcher.in_text, texts))
     if path.name.endswith((".nii", ".nii.gz")):
         head_only = not is_spelling or "labels" in path.parts
         with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:

@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from curation.index import patient_owner
 from curation.ledger import Ledger
 from curation.masks import MaskStamps
 from curation.pseudonyms import Pseudonyms
+from reports.grammar import lexicon_version
 from reports.records import MergedReport
 from t3dkit.version import VERSION
 from volumes.convert import STAGE_VERSION as CONVERT_VERSION
 from volumes.reasons import DropReason as FileReason
 
 STAGE = "study"
-STAGE_VERSION = 1
+STAGE_VERSION = 3
 """Raised whenever the same input would give other rows or bytes."""
 
 Row = dict[str, Any]
@@ -47,6 +49,8 @@ class StudySpec:
         SeriesInstanceUID -> [reason, number] of files that name the series but cannot be read.
     masks : str or None
         Folder of label maps.
+    profile : str or None
+        File with an institution's headings and boilerplate; its content is in `config`.
     """
 
     dataset: str
@@ -61,12 +65,13 @@ class StudySpec:
     known: list[list[str]]
     damaged: dict[str, list[Any]]
     masks: str | None
+    profile: str | None
     config: Row
 
     def digest_part(self) -> Row:
         """What decides the result: everything but where files happen to be."""
-        part = asdict(self)
-        for place in ("dataset", "key_path", "masks"):
+        part = dict(vars(self))
+        for place in ("dataset", "key_path", "masks", "profile"):
             part.pop(place)
         part["files"] = [[name, stamp] for name, *_place, stamp in self.files]
         part["config"] = {name: part["config"][name] for name in ("grid", "volumes", "select", "deid", "reports")}
@@ -115,8 +120,13 @@ class SpecMaker:
             known=[list(pair) for pair in known if not pair[0].endswith("UID")],
             damaged=self._damaged_series(uid),
             masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
-            config=self.config.recorded(),
+            profile=self.config.reports.profile or None,
+            config=self._recorded,
         )
+
+    @cached_property
+    def _recorded(self) -> Row:
+        return self.config.recorded()
 
     def _damaged_series(self, uid: str) -> dict[str, list[Any]]:
         """Series of a study of which some file could not be read: [reason, number of files]."""
@@ -141,6 +151,7 @@ class SpecMaker:
             "spec": spec.digest_part(),
             "stage": [STAGE_VERSION, CONVERT_VERSION],
             "program": VERSION,
+            "lexicon": lexicon_version(),
             "key": self.pseudonyms.fingerprint(),
             "masks": self.masks.of([*series, spec.study_uid, *spec.accessions]),
         }

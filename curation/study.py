@@ -13,9 +13,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from curation.align.reasons import AlignFlag
 from curation.config import Config
 from curation.contract import affine_of
 from curation.index import stamp_of
@@ -24,6 +26,7 @@ from curation.pseudonyms import read_key
 from curation.reasons import DropReason, PairFlag
 from curation.spec import StudySpec
 from curation.suspicion import WEIGHTS, judge_pair
+from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
 from t3dkit.verdict import Dropped, Repair
 from volumes.reasons import Flag
@@ -99,6 +102,7 @@ class _Study:
                 shift_days=self.pseudonyms.shift_days(self.spec.issuer, self.spec.patient_id),
                 seed=self.pseudonyms.seed(self.spec.issuer, self.spec.patient_id),
                 language=self.config.reports.language or None,
+                profile=_profile(self.spec.profile),
             )
             if isinstance(outcome, Dropped):
                 self._drop("pairs", "pair", self.pair_id(report["report_id"], ""), outcome.reason, outcome.detail)
@@ -165,9 +169,15 @@ class _Study:
         if isinstance(verdict, Dropped):
             self._close_series(row, verdict.reason, verdict.detail, stage="convert")
             return
-        row["verdict"] = "kept"
         volume = verdict.value
-        location = self._locate(volume, choice.stack, row)
+        location = self._locate(volume, choice.stack)
+        covered = self._cover_face(volume, location)
+        if covered is None:
+            self._close_series(row, DropReason.FACE_VISIBLE, "", stage="convert")
+            return
+        volume, location = covered
+        row["verdict"] = "kept"
+        self.rows["regions"] += [_region(self._volume_id(choice.stack), box, None) for box in location.boxes]
         written.append((self._volume(volume, choice.stack, row, location, verdict.repairs), location, choice.stack))
 
     def _volume(self, volume: Volume, stack: Stack, series: Row, location: Any, repairs: Sequence[Repair]) -> Row:
@@ -210,7 +220,20 @@ class _Study:
         self.series_uids[volume_id] = f"{stack.series_instance_uid}\x1f{stack.index}"
         return row
 
-    def _locate(self, volume: Volume, stack: Stack, series: Row) -> Any:
+    def _cover_face(self, volume: Volume, location: Any) -> tuple[Volume, Any] | None:
+        """The volume as it may be released, with what is still shown; None where it must not be."""
+        from curation.align.face import face_boxes, remove_face
+
+        policy = self.config.deid.faces
+        if policy == "keep" or not face_boxes(location):
+            return volume, location
+        defaced = remove_face(volume.data, volume.affine_ras, location) if policy == "remove" else None
+        if defaced is None:
+            return None
+        flag = Repair(AlignFlag.FACE_REMOVED, f"{100 * defaced.share:.1f}% of the body's voxels")
+        return replace(volume, data=defaced.data, repairs=(*volume.repairs, flag)), defaced.location
+
+    def _locate(self, volume: Volume, stack: Stack) -> Any:
         from curation.align.locate import locate_regions
         from curation.align.masks import find_label_map
 
@@ -223,9 +246,7 @@ class _Study:
             except DataError:  # one bad mask costs its boxes, not its study
                 flags = (PairFlag.MASK_UNREADABLE,)
         location = locate_regions(volume.data, volume.affine_ras, modality=volume.modality, mask=mask)
-        location = replace(location, flags=(*location.flags, *map(str, flags)))
-        self.rows["regions"] += [_region(self._volume_id(stack), box, None) for box in location.boxes]
-        return location
+        return replace(location, flags=(*location.flags, *map(str, flags)))
 
     # pairs
 
@@ -270,9 +291,8 @@ class _Study:
         )
         flags, suspicion = judge_pair(
             confidence=narrative.confidence,
-            sentences=sentences,
+            n_sentences=len(sentences),
             n_located=n_located,
-            body_regions=volume["body_regions"],
             flags=[*narrative.flags, *location.flags, *opened, *_worth_a_look(volume["repairs"])],
         )
         return {
@@ -331,6 +351,11 @@ class _Study:
 
         chosen = self.config.volumes
         return Preferences(modality=chosen.modality, min_slices=chosen.min_slices, **self.config.select.model_dump())
+
+
+@cache
+def _profile(path: str | None) -> Profile:
+    return read_profile(Path(path)) if path else NO_PROFILE
 
 
 def _region(volume_id: str, box: Any, sentence_id: str | None) -> Row:

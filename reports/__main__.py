@@ -10,10 +10,15 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
-from reports.corpus import Corpus, ParseSettings, parse_source
-from reports.tables import DROPPED, REPORTS, SENTENCES
+from reports.corpus import Corpus, Sink, parse_source
+from reports.profiles import NO_PROFILE, read_profile
+from reports.tables import DROPPED, ENTITIES, REPORTS, SENTENCES, table_sink
+from reports.work import ParseSettings, Row
+from t3dkit.atomic import write_text
 from t3dkit.command import Command, Program, Summary, existing_path, run_program
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
@@ -30,9 +35,24 @@ de-identified texts with their sections) and OUT.dropped.parquet (every row that
   python -m reports parse export.xlsx --columns text=Befund,accession=AuftragNr --out out/sentences.parquet
   python -m reports parse results.hl7 --columns accession=OBR-18 --out out/sentences.parquet
 
+With --model, OUT.entities.parquet has what a spaCy model recognised (and the concepts its linker found); no other table
+depends on it.
+
 Known identifiers and whatever looks like one become placeholders such as [NAME]; dates shift backwards by one number of
 days per patient, drawn with the key. Without --key the draw is the same for everybody who knows the patient id: give
 a key file of at least 16 bytes for what leaves the house. `python -m curation run` always uses one."""
+
+
+_SURVEY = """\
+Read, merge, de-identify and parse reports as `parse` does, then list what the parser made of them: headings by
+frequency (unmatched first), section coverage, sentences without region, unknown words near anatomy, duplicates.
+
+Writes OUT/profile.html (the page to read), OUT/profile.parquet (every line of every list) and OUT/profile.toml: edit it
+and give it to `parse --profile`. Given a profile, the new one keeps what it has. The texts listed are de-identified,
+but they are reports: keep them where reports may be.
+
+  python -m reports profile reports.csv --out profile
+  python -m reports parse reports.csv --profile profile/profile.toml --out out/sentences.parquet"""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -40,16 +60,33 @@ def main(words: Sequence[str] | None = None) -> int:
     program = Program(
         name="reports",
         description="Radiology reports in, anatomical sentences out.",
-        commands=(Command("parse", "reports to sentences", _parse_arguments, _parse, _PARSE),),
+        commands=(
+            Command("parse", "reports to sentences", _parse_arguments, _parse, _PARSE),
+            Command(
+                "profile", "what a corpus writes that the parser does not know", _survey_arguments, _survey, _SURVEY
+            ),
+        ),
     )
     return run_program(program, words)
 
 
 def _parse_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SRC", help="file or folder of reports")
     parser.add_argument("--out", required=True, metavar="OUT.parquet", help="the sentence table to write")
+    parser.add_argument("--model", default="", metavar="NAME", help="spaCy model for entities, such as en_core_sci_sm")
+    _source_arguments(parser)
+
+
+def _survey_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="OUT", help="the folder to write to")
+    _source_arguments(parser)
+
+
+def _source_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SRC", help="file or folder of reports")
+    parser.add_argument("--profile", metavar="FILE", help="headings, boilerplate and signatures of the institution")
     parser.add_argument("--columns", default="", metavar="FIELD=COLUMN,...", help="where column names do not tell")
     parser.add_argument("--key", metavar="FILE", help="key of the date shift")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that parse (default: 1)")
     parser.add_argument("--language", metavar="CODE", help="language of every report; found out when not given")
     parser.add_argument("--no-deid", action="store_true", help="keep identifiers: the tables written identify patients")
 
@@ -57,17 +94,72 @@ def _parse_arguments(parser: argparse.ArgumentParser) -> None:
 def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
     source = existing_path(arguments.source, what="reports")
     out = _out_path(arguments.out)
-    settings = ParseSettings(
+    settings = replace(_settings(arguments), model=arguments.model)
+    with (
+        table_sink(out, SENTENCES) as sentences,
+        table_sink(_beside(out, "reports"), REPORTS) as reports,
+        _entity_sink(out, is_wanted=bool(settings.model)) as entities,
+    ):
+        corpus = Corpus(sentences=sentences, reports=reports, entities=entities)
+        parse_source(source, settings, progress, corpus)
+    write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
+    return _summary(corpus, out) | ({"entities": len(corpus.entities)} if arguments.model else {})
+
+
+def _entity_sink(out: Path, *, is_wanted: bool) -> AbstractContextManager[Sink]:
+    return table_sink(_beside(out, "entities"), ENTITIES) if is_wanted else nullcontext(list[Row]())
+
+
+def _survey(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from reports.survey import UNMATCHED, survey_corpus
+    from reports.survey_files import ITEMS, item_rows, profile_text, survey_page
+
+    source = existing_path(arguments.source, what="reports")
+    out = Path(arguments.out)
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {arguments.out!r} is a file: give the name of a folder")
+    settings = _settings(arguments)
+    corpus = parse_source(source, settings, progress)
+    survey = survey_corpus(corpus, settings.profile)
+    out.mkdir(parents=True, exist_ok=True)
+    write_table(out / "profile.parquet", item_rows(survey), ITEMS)
+    write_text(out / "profile.html", survey_page(survey))
+    write_text(out / "profile.toml", profile_text(survey, settings.profile))
+    unmatched = [one for one in survey.headings if one.kind == UNMATCHED]
+    return {
+        "rows": corpus.n_rows,
+        "reports": survey.n_reports,
+        "dropped": len(corpus.dropped),
+        "headings": len(survey.headings),
+        "unmatched_headings": len(unmatched),
+        "suggested_headings": sum(bool(one.suggestion) for one in unmatched),
+        "sections": dict(survey.coverage),
+        "narrative_sentences": survey.n_narrative,
+        "without_region": survey.n_unlocated,
+        "unknown_words": len(survey.unknown_words),
+        "repeated_sentences": len(survey.repeated),
+        "duplicated_texts": len(survey.duplicates),
+        "same_but_numbers": survey.n_same_but_numbers,
+        "out": str(out),
+        "exit_code": 0 if survey.n_reports else 1,
+    }
+
+
+def _settings(arguments: argparse.Namespace) -> ParseSettings:
+    return ParseSettings(
         columns=_columns(arguments.columns),
         key=_key(arguments.key),
         language=arguments.language,
+        workers=_workers(arguments.workers),
         deidentify=not arguments.no_deid,
+        profile=read_profile(existing_path(arguments.profile, what="profile")) if arguments.profile else NO_PROFILE,
     )
-    corpus = parse_source(source, settings, progress)
-    write_table(out, corpus.sentences, SENTENCES, sort_by=("report_id",))
-    write_table(_beside(out, "reports"), corpus.reports, REPORTS, sort_by=("report_id",))
-    write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
-    return _summary(corpus, out)
+
+
+def _workers(number: int) -> int:
+    if number < 1:
+        raise ConfigError(f"--workers {number}: expected 1 or more")
+    return number
 
 
 def _summary(corpus: Corpus, out: Path) -> Summary:

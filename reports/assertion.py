@@ -11,16 +11,16 @@ for is uncertain: it says nothing about this picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from reports.grammar import ENGLISH, Grammar, grammar, read_data
 from reports.records import Assertion
-from reports.vocabulary import Hit, Trie, Word, read_data
+from reports.vocabulary import Hit, Trie, Word
 
-_JOINTS = frozenset({",", "and", "&"})
-_BE = frozenset({"is", "are", "was", "were", "appears", "appear", "remains", "remain", "within"})
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,17 @@ class _Rules(NamedTuple):
     terminators: Trie[str]
     restart: frozenset[str]
     verbs: frozenset[str]
+    joints: frozenset[str]
+    conditions: frozenset[str]
+    be: frozenset[str]
+    not_words: frozenset[str]
     reach: Mapping[str, int]
+    grammar: Grammar
 
 
 @cache
-def _rules() -> _Rules:
-    data = read_data("assertion")
+def _rules(language: str) -> _Rules:
+    data = read_data("assertion", language)
     roles: dict[str, set[str]] = {}
     for polarity in ("absent", "uncertain"):
         for direction in ("pre", "post", "over", "pseudo"):
@@ -74,7 +79,12 @@ def _rules() -> _Rules:
         _phrases({"phrases": scope["terminators"]}),
         frozenset(scope["restart"]),
         frozenset(scope["verbs"]),
+        frozenset(scope["joints"]),
+        frozenset(scope["conditions"]),
+        frozenset(scope["be"]),
+        frozenset(scope["not"]),
         reach,
+        grammar(language),
     )
 
 
@@ -86,7 +96,7 @@ def _phrases(table: Mapping[str, Sequence[str]]) -> Trie[str]:
     return trie
 
 
-def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -> Judgement:
+def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], language: str = ENGLISH) -> Judgement:
     """Judge one sentence.
 
     Parameters
@@ -94,18 +104,30 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]]) -
     words : sequence of Word
     findings : sequence of (int, int)
         Half-open ranges of words that name an abnormality.
+    language : str
+        One of `reports.grammar.tagged_languages`.
     """
-    rules = _rules()
-    cues = list(rules.cues.find(words))
-    normal = [hit for hit in rules.normal.find(words) if hit.value == "phrases"]
-    is_compared = any(hit.value == "phrases" for hit in rules.compared.find(words))
-    stops = {index for hit in rules.terminators.find(words) for index in range(hit.start, hit.end)}
+    rules = _rules(language)
+    lowers = {word.lower for word in words}
+    cues = _hits(rules.cues, words, lowers)
+    normal = [hit for hit in _hits(rules.normal, words, lowers) if hit.value == "phrases"]
+    # "if pain persists": a condition compares nothing
+    is_compared = bool(words) and words[0].lower not in rules.conditions and _has_phrase(rules.compared, words, lowers)
+    stops = {index for hit in _hits(rules.terminators, words, lowers) for index in range(hit.start, hit.end)}
     breaks = stops | _restarts(words, rules)
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
     if judged:
         assertion = min(judged, key=_POSITIVITY.__getitem__)
         return Judgement(assertion, assertion == "absent", is_compared)
     return _judge_without_finding(words, cues, normal, is_compared, rules)
+
+
+def _hits(phrases: Trie[T], words: Sequence[Word], lowers: Set[str]) -> list[Hit[T]]:
+    return [] if phrases.is_absent(lowers) else list(phrases.find(words))
+
+
+def _has_phrase(phrases: Trie[str], words: Sequence[Word], lowers: Set[str]) -> bool:
+    return any(hit.value == "phrases" for hit in _hits(phrases, words, lowers))
 
 
 _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}
@@ -116,7 +138,8 @@ def _restarts(words: Sequence[Word], rules: _Rules) -> set[int]:
     return {
         index
         for index in range(1, len(words))
-        if words[index - 1].lower in _JOINTS and (words[index].lower in rules.restart or words[index].lower.isdigit())
+        if words[index - 1].lower in rules.joints
+        and (words[index].lower in rules.restart or words[index].lower.isdigit())
     }
 
 
@@ -148,7 +171,7 @@ def _reaches(
     start, end = finding
     reach = rules.reach[polarity]
     if direction == "pre":
-        if polarity == "absent" and words[cue.start].lower == "not" and cue.end - cue.start == 1:
+        if polarity == "absent" and words[cue.start].lower in rules.not_words and cue.end - cue.start == 1:
             reach = rules.reach["not"]
         return (
             start >= cue.start
@@ -158,7 +181,7 @@ def _reaches(
     if end > cue.start or cue.start - end > reach or _any_in(breaks, end, cue.start):
         return False
     last = cue.start
-    while last > end and words[last - 1].lower in _BE:
+    while last > end and words[last - 1].lower in rules.be:
         last -= 1
     return not any(words[index].lower in rules.verbs for index in range(end, last))
 
@@ -173,10 +196,10 @@ def _is_called_normal(finding: tuple[int, int], hit: Hit[str], words: Sequence[W
     if hit.end <= start:
         between = words[hit.end : start]
         return len(between) <= rules.reach["normal"] and all(
-            w.raw.isalpha() and w.lower not in {"with", "but", "and"} for w in between
+            w.raw.isalpha() and w.lower not in rules.grammar.but for w in between
         )
     between = words[end : hit.start]
-    return 1 <= len(between) <= rules.reach["normal"] and all(word.lower in _BE for word in between)
+    return 1 <= len(between) <= rules.reach["normal"] and all(word.lower in rules.be for word in between)
 
 
 def _judge_without_finding(
@@ -190,7 +213,10 @@ def _judge_without_finding(
         return Judgement("absent", True, is_compared)
     roles = {role for cue in cues for role in cue.value}
     # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything
-    if any("absent pre" in cue.value and cue.end < len(words) and words[cue.start].lower != "not" for cue in cues):
+    if any(
+        "absent pre" in cue.value and cue.end < len(words) and words[cue.start].lower not in rules.not_words
+        for cue in cues
+    ):
         return Judgement("absent", True, is_compared)
     if any(True for _ in rules.limited.find(words)) or any(role.startswith("uncertain") for role in roles):
         return Judgement("uncertain", False, is_compared)

@@ -3,19 +3,21 @@
 Enters: the report as it is. Leaves: `Cleaned`, whose every character knows its place in the original. Refuses: to
 alter, translate or spell-check words.
 
-In the cleaned text a space is soft and `BREAK` is hard: no sentence crosses it. One line break may be either, and a
-line's length decides, since a printer wraps full lines and an author ends short ones.
+In the cleaned text a space is soft and `BREAK` is hard: no sentence crosses it. Two of them stand for a blank line,
+which ends a paragraph. One line break may be soft or hard, and a line's length decides, since a printer wraps full
+lines and an author ends short ones.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 
+from reports.grammar import read_data, tagged_languages
 from reports.records import Span
-from reports.vocabulary import read_data
 
 BREAK = "\u2029"
 """PARAGRAPH SEPARATOR: one character, so that the map stays one to one."""
@@ -36,7 +38,7 @@ _HARD_NEWLINE = frozenset(f"\x0c{BREAK}")
 _SPACES = re.compile(" {2,}")
 _COMMA_AFTER_STOP = re.compile(r"(?<=[.:?!]) {0,4},(?=\s*\S)")
 _COMMA_BEFORE_HEADING = re.compile(r"(?<=[A-Za-z0-9)\]]) ?,(?=[A-Z][A-Za-z&/ -]{1,60}:)")
-_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z)]),(?=[A-Z][a-z]{2})")
+_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9)]),(?=[A-Z][a-z]{2})")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
 _KEYWORDS_AT_LEAST = 5
@@ -74,8 +76,10 @@ class Cleaned:
 Edit = tuple[int, int, str]
 
 
-def clean(original: str) -> Cleaned:
+def clean(original: str, headings: Container[str] = ()) -> Cleaned:
     """Clean a report's text; cleaning a cleaned text changes nothing.
+
+    `headings` are those of an institution, in lower case: alone on its line such a word is no part of a wrapped one.
 
     Control characters go, runs of spaces shrink, typographic quotes and dashes become plain, line breaks that were
     written as commas become breaks, wrapped lines are joined, page headers and glued keyword lists are left out.
@@ -85,7 +89,7 @@ def clean(original: str) -> Cleaned:
     text, origin = _rewrite(text, origin, [(m.start() + 1, m.end(), "") for m in _SPACES.finditer(text)])
     text, origin = _rewrite(text, origin, _comma_breaks(text))
     removed: list[Span] = []
-    for join in (_line_edits, _furniture_edits, _keyword_tail_edits):
+    for join in (partial(_line_edits, headings=headings), _furniture_edits, _keyword_tail_edits):
         edits, dropped = join(text)
         removed += [Span(origin[start], origin[end - 1] + 1) for start, end in dropped]
         text, origin = _rewrite(text, origin, edits)
@@ -138,9 +142,9 @@ def _is_abbreviation(text: str, stop: int) -> bool:
     }
 
 
-def _lines(text: str) -> list[tuple[int, int, bool]]:
-    """(start, end, whether a hard break precedes) of each line that is not blank, spaces and stray commas trimmed."""
-    lines: list[tuple[int, int, bool]] = []
+def _lines(text: str) -> list[tuple[int, int, str]]:
+    """(start, end, what surely parts it from the one before) of each line that is not blank, edges trimmed."""
+    lines: list[tuple[int, int, str]] = []
     start, hard, blank = 0, False, False
     for match in (*_NEWLINE.finditer(text), None):
         end = match.start() if match else len(text)
@@ -150,7 +154,7 @@ def _lines(text: str) -> list[tuple[int, int, bool]]:
         while first < last and text[last - 1] == " ":
             last -= 1
         if first < last:
-            lines.append((first, last, hard or blank))
+            lines.append((first, last, BREAK * 2 if blank else BREAK * hard))
             hard = blank = False
         else:
             blank = True
@@ -160,7 +164,7 @@ def _lines(text: str) -> list[tuple[int, int, bool]]:
     return lines
 
 
-def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
+def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[tuple[int, int]]]:
     """Join wrapped lines, break the others, leave out page furniture."""
     lines = _lines(text)
     kept = [line for line in lines if not _is_furniture(text[line[0] : line[1]])]
@@ -169,8 +173,8 @@ def _line_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
         return ([(0, len(text), "")] if text else []), dropped
     width = _wrap_width([end - start for start, end, _ in kept])
     edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
-    for (start, end, _), (next_start, next_end, hard) in pairwise(kept):
-        joint = BREAK if hard else _joint(text[start:end], text[next_start:next_end], width)
+    for (start, end, _), (next_start, next_end, surely) in pairwise(kept):
+        joint = surely or _joint(text[start:end], text[next_start:next_end], width, headings)
         if (end, next_start) and text[end:next_start] != joint:
             edits.append((end, next_start, joint))
     if kept[-1][1] < len(text):
@@ -187,7 +191,8 @@ def _wrap_width(lengths: list[int]) -> int:
 
 @cache
 def _heading_words() -> frozenset[str]:
-    return frozenset(alias for aliases in read_data("headings")["section"].values() for alias in aliases)
+    tables = [read_data("headings", language)["section"] for language in tagged_languages()]
+    return frozenset(alias for table in tables for aliases in table.values() for alias in aliases)
 
 
 @cache
@@ -195,15 +200,23 @@ def _never_last() -> frozenset[str]:
     return frozenset(read_data("layout")["full_stop"]["not_before_starter"])
 
 
-def _joint(line: str, following: str, width: int) -> str:
+def _is_heading(line: str, headings: Container[str]) -> bool:
+    words = line.strip(" *#:").lower()
+    return line[0].isupper() and (words in _heading_words() or words in headings)
+
+
+def _joint(line: str, following: str, width: int, headings: Container[str]) -> str:
     """What stands between two lines that one line break parted: `BREAK`, a space, or nothing after a hyphen."""
     if _LIST_ITEM.match(following) or _HEADING_START.match(following) or line.endswith(":"):
+        return BREAK
+    head, colon, _ = following.partition(":")
+    if colon and head.strip().lower() in _heading_words():
         return BREAK
     if line.isupper() != following.isupper() and len(line) < MIN_WRAP_WIDTH:
         return BREAK
     if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():
         return ""
-    if line[0].isupper() and line.strip(" *#:").lower() in _heading_words():
+    if _is_heading(line, headings) or _is_heading(following, headings):
         return BREAK
     if line.rpartition(" ")[2].lower() in _never_last():
         return " "
@@ -246,15 +259,19 @@ _GLUED_LIST = re.compile(r"(?<=[A-Za-z0-9)\]])[.,](?=[a-z])")
 
 
 def _keyword_tail_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
-    """A list of keywords glued to the last sentence: ``right cheek.radiology, sinuses, mandible, maxilla, ct``."""
+    """A list of keywords behind the text, on a line of its own or glued: ``right cheek.radiology, sinuses, ct``."""
     line = text.rfind(BREAK) + 1
+    if line and text[line : line + 1].islower() and _is_keywords(text[line:]):
+        return [(line - 1, len(text), "")], [(line, len(text))]
     last_sentence = max(text.rstrip(" .").rfind(". "), line)
     for glue in _GLUED_LIST.finditer(text, last_sentence):
-        tail = text[glue.end() :].rstrip(" ,")
-        items = [item for item in tail.split(",") if item.strip()]
-        if len(items) < _KEYWORDS_AT_LEAST:
-            break
-        if "." not in tail and all(len(item.split()) <= 6 for item in items):
+        if _is_keywords(text[glue.end() :]):
             start = glue.end() if text[glue.start()] == "." else glue.start()
             return [(start, len(text), "")], [(start, len(text))]
     return [], []
+
+
+def _is_keywords(tail: str) -> bool:
+    items = [item for item in tail.rstrip(" ,").split(",") if item.strip()]
+    is_list = len(items) >= _KEYWORDS_AT_LEAST and "." not in tail
+    return is_list and all(len(item.split()) <= 6 for item in items)

@@ -1,81 +1,71 @@
 """A whole source parsed: what ``reports parse`` writes.
 
-Enters: a source and settings. Leaves: rows of the sentence, report and drop tables, and counts for the summary,
-with rows in = reports + merged versions + dropped. Refuses: to write a text in which `leaks` finds a known
-identifier; it is dropped.
+Enters: a source and settings. Leaves: rows of the sentence, entity, report and drop tables in sinks, and counts for the
+summary, with rows in = reports + merged versions + dropped. Refuses: to hold what a sink takes; the texts of the source
+are held, since a later row may correct an earlier one.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from reports.deidentify import Deidentifier, leaks
-from reports.reasons import DropReason
-from reports.records import MergedReport, ParsedReport, RawReport, ReportDrop
+from reports.records import MergedReport, RawReport, ReportDrop
 from reports.sources import read_reports
 from reports.versions import merge_versions
+from reports.work import Outcome, ParseSettings, Row, id_of, process_report
 from t3dkit.progress import Progress
 
-_ID_CHARS = 16
-_SHIFT_DAYS = 365
-"""Dates move back by 1 to 365 days, as PS3.15 suggests no figure and common practice is within a year."""
+_CHUNK = 16
+"""Reports a process takes at a time."""
 
 
-@dataclass(frozen=True)
-class ParseSettings:
-    """What ``reports parse`` can be told.
+class Sink(Protocol):
+    """Where rows go: a list, or a table on disk."""
 
-    Parameters
-    ----------
-    columns : mapping or None
-        As in `read_reports`.
-    key : bytes
-        Key of the date shift.
-    language : str or None
-        Language of every report; None to find out.
-    deidentify : bool
-        False keeps the texts as they are.
-    """
+    def extend(self, rows: Iterable[Row], /) -> None:
+        """Take rows."""
 
-    columns: Mapping[str, str] | None = None
-    key: bytes = b""
-    language: str | None = None
-    deidentify: bool = True
+    def __len__(self) -> int: ...
+
+
+def _rows() -> list[Row]:
+    return []
 
 
 @dataclass
 class Corpus:
-    """Rows and counts of a parsed source."""
+    """Rows and counts of a parsed source; reports come in the order of their ids, whatever the source's."""
 
     n_rows: int = 0
     n_merged: int = 0
     n_located: int = 0
     n_covered: int = 0
     n_unknown_headings: int = 0
-    sentences: list[dict[str, Any]] = field(default_factory=list)
-    reports: list[dict[str, Any]] = field(default_factory=list)
-    dropped: list[dict[str, Any]] = field(default_factory=list)
+    sentences: Sink = field(default_factory=_rows)
+    entities: Sink = field(default_factory=_rows)
+    reports: Sink = field(default_factory=_rows)
+    dropped: list[Row] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
     flags: Counter[str] = field(default_factory=Counter)
     sections: Counter[str] = field(default_factory=Counter)
     replaced: Counter[str] = field(default_factory=Counter)
 
 
-def parse_source(source: Path, settings: ParseSettings, progress: Progress) -> Corpus:
-    """Read, merge, de-identify and parse every report of `source`.
+def parse_source(source: Path, settings: ParseSettings, progress: Progress, corpus: Corpus | None = None) -> Corpus:
+    """Read, merge, de-identify and parse every report of `source` into `corpus`, or a new one whose sinks are lists.
 
     Raises
     ------
     ConfigError
-        As `read_reports`.
+        As `read_reports`; or the model of the settings cannot be loaded.
     """
-    corpus = Corpus()
+    corpus = Corpus() if corpus is None else corpus
     raws: list[RawReport] = []
     with progress.task("read") as task:
         for item in read_reports(source, columns=settings.columns):
@@ -86,103 +76,55 @@ def parse_source(source: Path, settings: ParseSettings, progress: Progress) -> C
             else:
                 raws.append(item)
     outcome = merge_versions(raws)
+    raws.clear()
     for drop in outcome.dropped:
         _drop(corpus, "merge", drop)
-    with progress.task("parse", len(outcome.reports)) as task:
-        for report in outcome.reports:
-            _parse_one(corpus, report, settings)
+    reports = sorted(outcome.reports, key=lambda report: id_of("report", report.raw.source_key))
+    with progress.task("parse", len(reports)) as task:
+        for result in _process(reports, settings):
+            _take(corpus, result)
             task.advance()
     return corpus
 
 
-def id_of(kind: str, source_key: str) -> str:
-    """The id of a report or dropped row: a hash of where it stands in the source, never its number."""
-    return hashlib.sha256(f"{kind}\0{source_key}".encode()).hexdigest()[:_ID_CHARS]
+_SETTINGS: list[ParseSettings] = []
+"""Of this worker process; sent once, since parsers cache by the profile's identity."""
 
 
-def shift_of(raw: RawReport, key: bytes) -> int:
-    """Days by which the dates of this report's patient move: -365 to -1, one number per patient and key."""
-    patient = f"{raw.issuer_of_patient_id or ''}\0{raw.patient_id}" if raw.patient_id else f"row\0{raw.source_key}"
-    digest = hmac.new(key, patient.encode(), hashlib.sha256).digest()
-    return -1 - int.from_bytes(digest[:8], "big") % _SHIFT_DAYS
+def _start(settings: ParseSettings) -> None:
+    _SETTINGS.append(settings)
 
 
-def _parse_one(corpus: Corpus, report: MergedReport, settings: ParseSettings) -> None:
-    from reports.parse import parse_report  # spaCy is slow to import; --help and errors should not wait for it
+def _process_here(report: MergedReport) -> Outcome:
+    return process_report(report, _SETTINGS[-1])
 
-    raw = report.raw
-    text, replaced = raw.text, 0
-    if settings.deidentify:
-        clean = Deidentifier(raw.known_identifiers, shift_days=shift_of(raw, settings.key), seed=settings.key).apply(
-            text
-        )
-        text, replaced = clean.text, clean.n_replaced
-        found = leaks(text, (value for _, value in raw.known_identifiers))
-        if found:
-            detail = f"still there: {', '.join(found)}"
-            _drop_all(corpus, report, "deidentify", DropReason.DEID_LEAK, detail)
-            return
-        corpus.replaced.update(clean.kinds)
-    try:
-        parsed = parse_report(text, language=settings.language or raw.language)
-    except Exception as error:
-        _drop_all(corpus, report, "parse", DropReason.PARSE_FAILED, type(error).__name__)
+
+def _process(reports: Sequence[MergedReport], settings: ParseSettings) -> Iterator[Outcome]:
+    """Outcomes in the order of `reports`, from this process or from several."""
+    if settings.workers <= 1 or len(reports) <= _CHUNK:
+        yield from (process_report(report, settings) for report in reports)
         return
-    corpus.n_merged += len(report.versions) - 1
-    _add(corpus, report, parsed, replaced)
+    context = get_context("spawn")  # a forked copy of threads that hold locks may hang
+    with ProcessPoolExecutor(settings.workers, mp_context=context, initializer=_start, initargs=(settings,)) as pool:
+        yield from pool.map(_process_here, reports, chunksize=_CHUNK)
 
 
-def _add(corpus: Corpus, report: MergedReport, parsed: ParsedReport, replaced: int) -> None:
-    report_id = id_of("report", report.raw.source_key)
-    flags = list(dict.fromkeys([*report.flags, *parsed.flags]))
-    names = {section.name for section in parsed.sections}
-    corpus.flags.update(flags)
+def _take(corpus: Corpus, outcome: Outcome) -> None:
+    for stage, drop in outcome.drops:
+        _drop(corpus, stage, drop)
+    if outcome.report is None:
+        return
+    names = {section["name"] for section in outcome.report["sections"]}
+    corpus.flags.update(outcome.report["flags"])
     corpus.sections.update(names)
+    corpus.replaced.update(outcome.replaced)
+    corpus.n_merged += outcome.n_merged
     corpus.n_covered += bool(names & {"findings", "impression"})
-    corpus.n_unknown_headings += len(parsed.unknown_headings)
-    corpus.n_located += sum(bool(sentence.regions) for sentence in parsed.sentences)
-    spans = [{"name": one.name, "char_start": one.span.start, "char_end": one.span.end} for one in parsed.sections]
-    corpus.reports.append(
-        {
-            "report_id": report_id,
-            "language": parsed.language,
-            "status": report.raw.status,
-            "text": parsed.text,
-            "sections": spans,
-            "flags": flags,
-            "n_versions": len(report.versions),
-            "n_sentences": len(parsed.sentences),
-            "n_replaced": replaced,
-        }
-    )
-    corpus.sentences += sentence_rows(parsed, report_id)
-
-
-def sentence_rows(parsed: ParsedReport, report_id: str) -> list[dict[str, Any]]:
-    """Rows of the sentence table; `pair_id` is left to who makes pairs."""
-    return [
-        {
-            "sentence_id": f"{report_id}-{sentence.index:04d}",
-            "report_id": report_id,
-            "section": sentence.section,
-            "index": sentence.index,
-            "char_start": sentence.span.start,
-            "char_end": sentence.span.end,
-            "text": sentence.text,
-            "regions": list(sentence.regions),
-            "laterality": sentence.laterality,
-            "assertion": sentence.assertion,
-            "is_normal": sentence.is_normal,
-            "is_prior_comparison": sentence.is_prior_comparison,
-            "image_pointer": _pointer(sentence.image_pointer),
-            "measurements_mm": list(sentence.measurements_mm),
-        }
-        for sentence in parsed.sentences
-    ]
-
-
-def _pointer(pointer: Any) -> dict[str, int | None] | None:
-    return None if pointer is None else {"series": pointer.series, "image": pointer.image}
+    corpus.n_unknown_headings += outcome.n_unknown_headings
+    corpus.n_located += sum(bool(row["regions"]) for row in outcome.sentences)
+    corpus.reports.extend([outcome.report])
+    corpus.sentences.extend(outcome.sentences)
+    corpus.entities.extend(outcome.entities)
 
 
 def _drop(corpus: Corpus, stage: str, drop: ReportDrop) -> None:
@@ -190,9 +132,3 @@ def _drop(corpus: Corpus, stage: str, drop: ReportDrop) -> None:
     item = id_of("row", drop.source_key)
     row = {"stage": stage, "kind": "report", "item_id": item, "reason": str(drop.reason), "detail": drop.detail}
     corpus.dropped.append(row)
-
-
-def _drop_all(corpus: Corpus, report: MergedReport, stage: str, reason: DropReason, detail: str) -> None:
-    """A merged report goes with all its versions, so that the rows still add up."""
-    for source_key in report.versions:
-        _drop(corpus, stage, ReportDrop(source_key, reason, detail))

@@ -2,7 +2,8 @@
 
 Enters: a text, the identifiers known for its patient, the patient's date shift. Leaves: the text with typed
 placeholders (``[NAME]``, ``[ID]``, ``[PHONE]``, ``[EMAIL]``, ``[URL]``, ``[ADDRESS]``, ``[PLACE]``, ``[AGE]``,
-``[TIME]``) and shifted dates. Refuses: nothing; `leaks` is the judge that makes a caller refuse.
+``[TIME]``; ``[DATE]`` for a birth date) and shifted dates. Refuses: nothing; `leaks` is the judge that makes a caller
+refuse.
 
 Layers, each over the folded text (`reports.deid.fold`): known identifiers in all written variants, structured rules
 and names by context (``lexicon/deid_rules.toml``), dates. Placeholders say what stood there and nothing else;
@@ -64,7 +65,8 @@ class Deidentifier:
         """`text` de-identified; the same text gives the same result."""
         folded = fold(text)
         findings = list(self._known.find(folded.text))
-        findings += find_dates(folded.text, shift_days=self._shift_days, known=self._known.dates)
+        known = self._known
+        findings += find_dates(folded.text, shift_days=self._shift_days, known=known.dates, births=known.births)
         findings += apply_rules(folded.text)
         spans = [(*folded.original(one.start, one.end), one) for one in resolve(findings, folded.text)]
         edited, counts = replace(text, spans)

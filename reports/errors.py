@@ -9,23 +9,11 @@ A source that cannot be used at all (no such file, no usable column) is a `t3dki
 
 from __future__ import annotations
 
-from t3dkit.verdict import Code, Dropped
+from t3dkit.verdict import VerdictError
 
 
-class ReportError(Exception):
+class ReportError(VerdictError):
     """One row, message or file is at fault; it is dropped and the run goes on."""
-
-    def __init__(self, reason: Code, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason = reason
-        self.detail = detail
-
-    def dropped(self) -> Dropped:
-        """The verdict this error stands for."""
-        return Dropped(self.reason, self.detail)
-
-    def __reduce__(self) -> tuple[type, tuple[Code, str]]:
-        return type(self), (self.reason, self.detail)  # so that it survives a trip between processes
 
 
 class SourceError(ReportError):

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
+from reports.grammar import Grammar
 from reports.vocabulary import Word
 
 
@@ -37,12 +38,10 @@ _RANGE_JOINTS = frozenset({"-", " to ", " through "})
 _ORDINAL_WORDS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _ORDINALS = {name: number for number, name in enumerate(_ORDINAL_WORDS.split(" "), 1)}
 _RIB_NUMBER = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?")
-_RIB_JOINTS = frozenset({"and", ",", "through", "to", "&", "/"})
 _RIB_PARTS = frozenset(
     {"right", "left", "bilateral", "anterior", "posterior", "lateral", "anterolateral", "posterolateral"}
 )
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5, "vi": 6, "vii": 7, "viii": 8}
-_SEGMENT_WORDS = frozenset({"segment", "segments", "seg", "couinaud"})
 _NOT_LIVER = ("lung", "pulmon", "lobe", "bronch", "bowel", "colon", "loop", "rib", "arter", "apical", "vertebr")
 
 
@@ -71,20 +70,20 @@ def vertebral_levels(text: str, words: Sequence[Word]) -> list[Level]:
     return levels
 
 
-def rib_numbers(words: Sequence[Word], head_start: int, head_end: int, text: str) -> list[int]:
+def rib_numbers(words: Sequence[Word], head_start: int, head_end: int, text: str, small: Grammar) -> list[int]:
     """Numbers of the ribs named around the word "rib": ``left 4th-7th ribs``, ``ribs 3 and 5``."""
-    before = _rib_run(words, range(head_start - 1, max(head_start - 14, -1), -1))
-    after = _rib_run(words, range(head_end, min(head_end + 12, len(words))))
+    before = _rib_run(words, range(head_start - 1, max(head_start - 14, -1), -1), small)
+    after = _rib_run(words, range(head_end, min(head_end + 12, len(words))), small)
     found = sorted(before) or sorted(after)
     numbers: set[int] = set()
     for (index, number), following in zip_longest(found, found[1:]):
         numbers.add(number)
-        if following and _is_range(text[words[index].end : words[following[0]].start]):
+        if following and _is_range(text[words[index].end : words[following[0]].start], small):
             numbers.update(range(number, following[1]))
     return sorted(numbers)
 
 
-def _rib_run(words: Sequence[Word], indices: range) -> list[tuple[int, int]]:
+def _rib_run(words: Sequence[Word], indices: range, small: Grammar) -> list[tuple[int, int]]:
     run: list[tuple[int, int]] = []
     for index in indices:
         word = words[index].lower
@@ -92,27 +91,27 @@ def _rib_run(words: Sequence[Word], indices: range) -> list[tuple[int, int]]:
         has_unit = index + 1 < len(words) and words[index + 1].lower in {"mm", "cm"}
         if 1 <= number <= 12 and not has_unit:
             run.append((index, number))
-        elif word not in _RIB_JOINTS | _RIB_PARTS:
+        elif word not in small.joints | small.ranges | _RIB_PARTS:
             break
     return run
 
 
-def _is_range(between: str) -> bool:
-    return between.strip().lower() in {"-", "to", "through"}
+def _is_range(between: str, small: Grammar) -> bool:
+    return between.strip().lower() in {"-"} | small.ranges
 
 
-def liver_segments(words: Sequence[Word], *, is_liver: bool) -> Iterator[Level]:
+def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> Iterator[Level]:
     """Couinaud segments: ``segment IVb``, ``segments 5/6``; only where nothing else in the sentence has segments."""
     if not is_liver and any(word.lower.startswith(_NOT_LIVER) for word in words):
         return
     for at, word in enumerate(words):
-        if word.lower not in _SEGMENT_WORDS:
+        if word.lower not in small.segment_words:
             continue
         for index in range(at + 1, min(at + 8, len(words))):
             number = _segment_number(words[index])
             if number:
                 yield Level(index, index + 1, f"liver_segment_{number}")
-            elif words[index].lower not in {"/", ",", "and", "or", "&"}:
+            elif words[index].lower not in small.joints:
                 break
 
 

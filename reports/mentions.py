@@ -10,17 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
+from reports.grammar import ENGLISH, Grammar
 from reports.levels import liver_segments, rib_numbers, vertebral_levels
-from reports.vocabulary import Hit, Term, TermKind, Trie, Vocabulary, Word, read_data, split_words, vocabulary
+from reports.vocabulary import Hit, Term, TermKind, Trie, Vocabulary, Word, split_words, vocabulary
 
-_CONNECTORS = frozenset({"and", "or", ",", "/", "&"})
-_LISTING = frozenset({"and", "or", "/", "&"})
-_LOBES = {
-    "upper": "lung_upper_lobe",
-    "middle": "lung_middle_lobe",
-    "mid": "lung_middle_lobe",
-    "lower": "lung_lower_lobe",
-}
 _STATION_REACH = 12
 
 
@@ -70,7 +63,9 @@ class Mentions:
     findings: tuple[tuple[int, int], ...]
 
 
-def find_mentions(text: str, words: Sequence[Word], aliases: Mapping[str, str] | None = None) -> Mentions:
+def find_mentions(
+    text: str, words: Sequence[Word], aliases: Mapping[str, str] | None = None, language: str = ENGLISH
+) -> Mentions:
     """Find what a sentence names.
 
     Parameters
@@ -79,30 +74,33 @@ def find_mentions(text: str, words: Sequence[Word], aliases: Mapping[str, str] |
         The sentence, cleaned; `words` are its words.
     aliases : mapping, optional
         Abbreviation -> its long form, as the report itself defines them.
+    language : str
+        One of `reports.grammar.tagged_languages`.
     """
-    lexicon = vocabulary()
+    lexicon = vocabulary(language)
+    small = lexicon.grammar
     hits = [_settle(hit, words, lexicon) for hit in lexicon.terms.find(words)]
-    anatomy = [_mention(hit, words, text) for hit in hits if hit.value.stem]
+    anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
     if any(word.raw[0] in "CTLS" and word.raw[1:2].isdigit() for word in words):
         anatomy += [Mention(*level, kind="anatomy") for level in vertebral_levels(text, words)]
     is_liver = any(mention.stem == "liver" for mention in anatomy)
-    anatomy += [Mention(*level, kind="anatomy") for level in liver_segments(words, is_liver=is_liver)]
-    anatomy += [part for mention in anatomy if _is_lobe(mention.stem) for part in _lobes_before(mention, words)]
+    anatomy += [Mention(*level, kind="anatomy") for level in liver_segments(words, small, is_liver=is_liver)]
+    anatomy += [part for mention in anatomy if _is_lobe(mention.stem) for part in _lobes_before(mention, words, small)]
     heads = [hit for hit in hits if hit.value.kind == "node"]
     if heads:
         anatomy = _with_stations(anatomy, heads, words, lexicon)
     findings = [(hit.start, hit.end) for hit in hits if _is_finding(hit.value)]
     sides = [(hit.start, hit.end, hit.value.side) for hit in hits if hit.value.kind == "side"]
     anatomy.sort(key=lambda m: (m.start, m.end, m.stem))
-    return Mentions(tuple(_marked_lists(anatomy, words)), tuple(sides), tuple(findings))
+    return Mentions(tuple(_marked_lists(anatomy, words, small)), tuple(sides), tuple(findings))
 
 
-def _marked_lists(anatomy: Sequence[Mention], words: Sequence[Word]) -> list[Mention]:
+def _marked_lists(anatomy: Sequence[Mention], words: Sequence[Word], small: Grammar) -> list[Mention]:
     marked = list(anatomy)
     for index, (one, other) in enumerate(pairwise(anatomy)):
         between = {word.lower for word in words[one.end : other.start]}
-        is_list = not between.isdisjoint(_LISTING) and between <= _LISTING | {"the", ","}
+        is_list = not between.isdisjoint(small.and_or) and between <= small.joints_and_articles
         # a hilum without side has no region of its own, so it stands for none in a list
         if is_list and one.kind == other.kind == "anatomy" and "hilum" not in (one.stem, other.stem):
             marked[index] = replace(marked[index], is_listed=True)
@@ -126,9 +124,9 @@ def _settle(hit: Hit[Term], words: Sequence[Word], lexicon: Vocabulary) -> Hit[T
     return hit
 
 
-def _mention(hit: Hit[Term], words: Sequence[Word], text: str) -> Mention:
+def _mention(hit: Hit[Term], words: Sequence[Word], text: str, small: Grammar) -> Mention:
     term = hit.value
-    numbers = tuple(rib_numbers(words, hit.start, hit.end, text)) if term.concept.startswith("rib") else ()
+    numbers = tuple(rib_numbers(words, hit.start, hit.end, text, small)) if term.stem == "ribs" else ()
     return Mention(hit.start, hit.end, term.stem, term.kind, term.side, numbers=numbers)
 
 
@@ -149,39 +147,39 @@ def _alias_mentions(
 
 
 def _is_lobe(stem: str) -> bool:
-    return stem.startswith(tuple(_LOBES.values()))
+    return stem.startswith(("lung_upper_lobe", "lung_middle_lobe", "lung_lower_lobe"))
 
 
-def _lobes_before(mention: Mention, words: Sequence[Word]) -> list[Mention]:
+def _lobes_before(mention: Mention, words: Sequence[Word], small: Grammar) -> list[Mention]:
     """ "upper" and "middle" of "right upper, middle and lower lobes"."""
     parts: list[Mention] = []
     index = mention.start - 1
-    if index < 0 or words[index].lower not in _CONNECTORS:
+    if index < 0 or words[index].lower not in small.joints:
         return parts
     while index >= 0:
         word = words[index].lower
-        if word in _LOBES:
-            parts.append(Mention(index, index + 1, _LOBES[word], "anatomy", is_elliptic=True))
-        elif word not in _CONNECTORS:
+        if word in small.lobes:
+            parts.append(Mention(index, index + 1, small.lobes[word], "anatomy", is_elliptic=True))
+        elif word not in small.joints:
             break
         index -= 1
     return parts
 
 
 @cache
-def _stations() -> tuple[Trie[str], frozenset[str]]:
+def _stations(language: str) -> Trie[str]:
     trie: Trie[str] = Trie()
-    for name, stem in vocabulary().stations.items():
+    for name, stem in vocabulary(language).stations.items():
         trie.add(name, stem)
-    return trie, frozenset(read_data("anatomy")["nodes"]["near"])
+    return trie
 
 
 def _with_stations(
     anatomy: list[Mention], heads: Sequence[Hit[Term]], words: Sequence[Word], lexicon: Vocabulary
 ) -> list[Mention]:
     """Turn "mediastinal" beside "lymphadenopathy" into the mediastinal nodes."""
-    trie, near = _stations()
-    stations = list(trie.find(words))
+    near = lexicon.near
+    stations = list(_stations(lexicon.grammar.language).find(words))
     owner = {index: hit for hit in stations for index in range(hit.start, hit.end)}
     chosen: set[Hit[str]] = set()
     for head in heads:

@@ -8,30 +8,25 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 from reports.clean import BREAK, Cleaned, clean
+from reports.grammar import ENGLISH, read_data, tagged_languages
+from reports.headings import Lists
 from reports.measurements import find_measurements_mm
 from reports.pointers import find_pointer
+from reports.profiles import NO_PROFILE, Profile, plain
 from reports.reasons import ReportFlag
-from reports.records import ParsedReport, Section, Sentence
+from reports.records import Entity, ParsedReport, Section, Sentence
 from reports.sections import Block
-from reports.vocabulary import read_data
-from t3dkit.verdict import Code
 
-TAGGED_LANGUAGES = ("en",)
 _LANGUAGE_SAMPLE = 4000
 """Characters that decide the language."""
 
 
-class ParseFlag(Code):
-    """What a parsed report may carry besides `ReportFlag`."""
-
-    UNTAGGED_LANGUAGE = "UNTAGGED_LANGUAGE", "the text is in a language without lexicon; its sentences name no regions"
-    UNKNOWN_HEADING = "UNKNOWN_HEADING", "a heading is in no list; its text is in section other"
-    TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"
-
-
-def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
+def parse_report(
+    text: str, *, language: str | None = None, profile: Profile = NO_PROFILE, model: str = ""
+) -> ParsedReport:
     """Parse one report.
 
     Parameters
@@ -40,23 +35,35 @@ def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
         The narrative; de-identified text may hold placeholders such as ``[NAME]``.
     language : str, optional
         ISO 639-1 code, or a tag that begins with one; guessed from the text if None.
+    profile : Profile
+        What an institution adds to the built-in lists.
+    model : str
+        Name or folder of a spaCy model whose entities are wanted besides; see `reports.pipeline.build_pipeline`.
 
     Returns
     -------
     ParsedReport
         Sections and sentences do not overlap and come in reading order; `Sentence.text` is its slice of `text`.
+
+    Raises
+    ------
+    ConfigError
+        The model cannot be loaded.
     """
     from reports.pipeline import cached_pipeline, run_pipeline, user_sentences
 
     code = language.lower()[:2] if language else guess_language(text)
-    is_tagged = code in TAGGED_LANGUAGES
-    cleaned = clean(text)
-    doc = run_pipeline(cached_pipeline(tags=is_tagged), cleaned.text)
+    is_tagged = code in tagged_languages()
+    cleaned = clean(text, profile.headings)
+    lists = Lists(profile, code if is_tagged else ENGLISH)
+    doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, lists)
     blocks: list[Block] = doc.user_data["t3d_blocks"]
     sentences: list[Sentence] = []
     for found in user_sentences(doc):
         span = cleaned.span(found.start, found.end)
         words = cleaned.text[found.start : found.end]
+        if profile.boilerplate and plain(words) in profile.boilerplate:
+            continue
         sentences.append(
             Sentence(
                 section=found.block.section,
@@ -75,7 +82,21 @@ def parse_report(text: str, *, language: str | None = None) -> ParsedReport:
         )
     unknown = tuple(block.heading for block in blocks if block.is_unknown)
     flags = _flags(cleaned, blocks, is_tagged=is_tagged, has_unknown=bool(unknown))
-    return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags)
+    entities = _entities(cleaned, doc) if model else ()
+    return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags, entities)
+
+
+def _entities(cleaned: Cleaned, doc: Any) -> tuple[Entity, ...]:
+    """A model's entities, with what a linker such as scispaCy's left on them; none crosses a break."""
+    return tuple(
+        Entity(
+            cleaned.span(found.start_char, found.end_char),
+            found.label_,
+            tuple((str(name), float(value)) for name, value in found._.kb_ents) if found._.has("kb_ents") else (),
+        )
+        for found in doc.ents
+        if BREAK not in found.text
+    )
 
 
 def guess_language(text: str) -> str:
@@ -111,13 +132,13 @@ def _sections(cleaned: Cleaned, blocks: list[Block]) -> tuple[Section, ...]:
 
 
 def _flags(cleaned: Cleaned, blocks: list[Block], *, is_tagged: bool, has_unknown: bool) -> tuple[str, ...]:
-    flags: list[Code] = []
+    flags: list[ReportFlag] = []
     if not any(block.heading for block in blocks if block.opens):
         flags.append(ReportFlag.NO_SECTIONS)
     if has_unknown:
-        flags.append(ParseFlag.UNKNOWN_HEADING)
+        flags.append(ReportFlag.UNKNOWN_HEADING)
     if not is_tagged:
-        flags.append(ParseFlag.UNTAGGED_LANGUAGE)
+        flags.append(ReportFlag.UNTAGGED_LANGUAGE)
     if cleaned.removed:
-        flags.append(ParseFlag.TEXT_LEFT_OUT)
+        flags.append(ReportFlag.TEXT_LEFT_OUT)
     return tuple(str(flag.value) for flag in flags)

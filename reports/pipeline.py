@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -23,13 +23,18 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from reports.assertion import Judgement, judge_sentence
+from reports.headings import NO_LISTS, Lists
+from reports.mentions import find_mentions
 from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences
-from reports.tags import Tags, tag_sentence
+from reports.tags import Context, Tags, tag_sentence
 from reports.vocabulary import split_words
+from t3dkit.errors import ConfigError
 
 MAX_ABBREVIATION_TOKENS = 10
 """Tokens between parentheses. scispaCy ignores longer ones; looking no further keeps the time linear."""
+_WITHOUT_PICTURE = ("history", "indication", "other")
+"""Sections where "worse" and "previously" compare complaints, not examinations."""
 _TOO_LONG = re.compile(r"\S{120}")
 _PLAIN_TOKEN = re.compile(r"\w+|[^\w ]| ")
 
@@ -122,7 +127,7 @@ def make_abbreviations(nlp: Language, name: str) -> BoundedAbbreviationDetector:
 @Language.component("t3d_sections")
 def set_sections(doc: Doc) -> Doc:
     """Sections and sub-headings, as spans labelled with the section's name and as blocks in ``user_data``."""
-    blocks = find_blocks(text_of(doc))
+    blocks = find_blocks(text_of(doc), doc.user_data.get("t3d_lists", NO_LISTS))
     doc.user_data["t3d_blocks"] = blocks
     offsets = doc.to_array(IDX)
     spans = []
@@ -143,6 +148,8 @@ def set_sentences(doc: Doc) -> Doc:
     inside = _stops_inside_tokens(doc)
     sentences: list[BlockSentence] = []
     for block in blocks:
+        if block.is_administrative:
+            continue
         first, low = True, block.body
         has_inline = bool(block.context) and block.heading != "" and text[block.body : block.body + 1].isalnum()
         for start, end in split_sentences(text, low, block.end, inside_tokens=inside):
@@ -181,36 +188,61 @@ def _heading_start(text: str, block: Block) -> int:
 def set_tags(doc: Doc) -> Doc:
     """Regions, laterality and assertion of each sentence."""
     text = text_of(doc)
+    language = doc.user_data.get("t3d_lists", NO_LISTS).language
     aliases = (
         {short.text: short._.long_form.text for short in doc._.abbreviations}
         if doc.has_extension("abbreviations")
         else {}
     )
     tagged: list[BlockSentence] = []
+    last: Block | None = None
     for sentence in doc.user_data["t3d_sentences"]:
         words_text = text[sentence.start : sentence.end]
         words = split_words(words_text)
-        body = max(sentence.block.body - sentence.start, 0)
+        block = sentence.block
+        body = max(block.body - sentence.start, 0)
         body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
-        tags = tag_sentence(words_text, words, context=sentence.block.context, body_start=body_start, aliases=aliases)
-        judgement = judge_sentence(words, tags.mentions.findings)
-        tagged.append(BlockSentence(sentence.block, sentence.start, sentence.end, tags, judgement))
+        mentions = find_mentions(words_text, words, aliases, language)
+        judgement = judge_sentence(words, mentions.findings, language)
+        if block.section in _WITHOUT_PICTURE:
+            judgement = replace(judgement, is_prior_comparison=False)
+        is_own = block is not last
+        is_inherited = is_own or sentence.start < block.context_end
+        context = Context(block.context if is_inherited else (), is_own=is_own)
+        tags = tag_sentence(
+            words,
+            mentions,
+            context=context,
+            body_start=body_start,
+            is_normal=judgement.is_normal,
+            language=language,
+        )
+        tagged.append(BlockSentence(block, sentence.start, sentence.end, tags, judgement))
+        last = block
     doc.user_data["t3d_sentences"] = tagged
     return doc
 
 
-def build_pipeline(*, tags: bool = True) -> Language:
+def build_pipeline(*, tags: bool = True, model: str = "") -> Language:
     """A new pipeline: scispaCy's tokenizer on a blank English model, then the components above.
 
     Parameters
     ----------
     tags : bool
         False leaves regions and assertions out, for a language whose anatomy is not known here.
+    model : str
+        Name or folder of an installed spaCy model, for example ``en_core_sci_sm``: its entities, and the concepts its
+        linker gives them, are found besides. Nothing else depends on it.
+
+    Raises
+    ------
+    ConfigError
+        The model is not there or cannot be loaded.
     """
     import spacy
 
-    nlp = spacy.blank("en")
-    nlp.max_length = 50_000_000  # characters; no statistical model runs here, so memory is not at stake
+    nlp = _load(model) if model else spacy.blank("en")
+    nlp.max_length = 50_000_000  # characters; no statistical model runs here by default, so memory is not at stake
     with warnings.catch_warnings():  # spaCy compiles scispaCy's patterns, whose "[[" alarms Python's re
         warnings.simplefilter("ignore", FutureWarning)
         nlp.tokenizer = BoundedTokenizer(nlp)
@@ -220,10 +252,26 @@ def build_pipeline(*, tags: bool = True) -> Language:
     return nlp
 
 
+_NOT_FROM_A_MODEL = ("parser", "senter", "sentencizer", "tagger", "morphologizer", "lemmatizer", "attribute_ruler")
+"""Components of a model that would cut sentences their own way, or that only cost time."""
+
+
+def _load(model: str) -> Language:
+    import spacy
+
+    try:
+        return spacy.load(model, exclude=_NOT_FROM_A_MODEL)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"spaCy model {model!r} cannot be loaded ({type(error).__name__}): install it, give the folder it lies in, "
+            "or leave it out; nothing but entities depends on it"
+        ) from None
+
+
 @cache
-def cached_pipeline(*, tags: bool = True) -> Language:
+def cached_pipeline(*, tags: bool = True, model: str = "") -> Language:
     """The pipeline, built once per process."""
-    return build_pipeline(tags=tags)
+    return build_pipeline(tags=tags, model=model)
 
 
 def text_of(doc: Doc) -> str:
@@ -234,10 +282,11 @@ def text_of(doc: Doc) -> str:
     return text
 
 
-def run_pipeline(nlp: Language, text: str) -> Doc:
-    """Run `nlp` on a cleaned text."""
+def run_pipeline(nlp: Language, text: str, lists: Lists = NO_LISTS) -> Doc:
+    """Run `nlp` on a cleaned text; `lists` say in which language it is, and what an institution adds."""
     doc = nlp.make_doc(text)
     doc.user_data["t3d_text"] = text  # the tokenizer loses no character
+    doc.user_data["t3d_lists"] = lists
     return nlp(doc)
 
 

@@ -17,6 +17,7 @@ _IMAGE_SERIES = re.compile(rf"{_IMAGE}(?:-\d{{1,5}})?{_GAP}{_SERIES}", re.IGNORE
 _SERIES_SLASH = re.compile(r"\b(?:series|ser|se)\.? ?[:#]? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _IMAGE_SLASH = re.compile(r"\b(?:images?|img|im|slices?)\.?[ :-]{0,2}(#)? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _SHORT = re.compile(r"\(\s?s ?(\d{1,5})[ ,;:/]{0,3}i ?(\d{1,5})\s?\)", re.IGNORECASE)
+_BEHIND_LENGTH = re.compile(r"\d ?[cm]m(?: [a-z]{1,20}){0,3},? \((\d{1,3})[/:](\d{1,4})\)", re.IGNORECASE)
 _IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
 _IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
 _SERIES_ONLY = re.compile(rf"{_SERIES}\b(?! (?:year|month|week|day|of))", re.IGNORECASE)
@@ -29,16 +30,18 @@ SERIES_NUMBERS_AT_MOST = 20
 def find_pointer(text: str) -> ImagePointer | None:
     """The first pointer in a sentence, or None.
 
-    ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68.
+    ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68. Bare numbers, ``(3/45)``,
+    are a pointer only straight behind a length.
     """
     lowered = text.lower()
-    if not any(cue in lowered for cue in ("im", "se", "slice", "(s")):
+    if not any(cue in lowered for cue in ("im", "se", "slice", "(s", "/")):
         return None
     for pattern, series_group, image_group in (
         (_SERIES_IMAGE, 1, 2),
         (_IMAGE_SERIES, 2, 1),
         (_SERIES_SLASH, 1, 2),
         (_SHORT, 1, 2),
+        (_BEHIND_LENGTH, 1, 2),
     ):
         match = pattern.search(text)
         if match:

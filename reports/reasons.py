@@ -22,9 +22,9 @@ class DropReason(Code):
     # versions
     SUPERSEDED = "SUPERSEDED", "a newer version of the same report replaces it"
     VOID_REPORT = "VOID_REPORT", "the report was cancelled or entered in error"
-    PATIENT_CONFLICT = "PATIENT_CONFLICT", "reports under one accession or report number name different patients"
+    PATIENT_CONFLICT = "PATIENT_CONFLICT", "several patients claim one study, series, accession or report number"
     # de-identification
-    DEID_LEAK = "DEID_LEAK", "a known identifier was still found in the text after de-identification"
+    DEID_LEAK = "DEID_LEAK", "an identifier is still in the text after de-identification; the report is withheld"
     # text
     PARSE_FAILED = "PARSE_FAILED", "the text could not be parsed; a bug, counted"
 
@@ -40,3 +40,7 @@ class ReportFlag(Code):
     OUTSIDE_READ = "OUTSIDE_READ", "a second opinion on images from elsewhere"
     WRONG_PATIENT = "WRONG_PATIENT", "the text itself says that it was dictated on the wrong patient or study"
     NO_SECTIONS = "NO_SECTIONS", "no heading was recognised; the whole text is one section"
+    # parsing
+    UNTAGGED_LANGUAGE = "UNTAGGED_LANGUAGE", "the text is in a language without lexicon; its sentences name no regions"
+    UNKNOWN_HEADING = "UNKNOWN_HEADING", "a heading is in no list; its text is in section other"
+    TEXT_LEFT_OUT = "TEXT_LEFT_OUT", "page headers or a keyword list were left out of the sections"

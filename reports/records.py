@@ -157,8 +157,26 @@ class Sentence:
 
 
 @dataclass(frozen=True)
+class Entity:
+    """What a model that the user brings recognised.
+
+    Parameters
+    ----------
+    span : Span
+    label : str
+        As the model names its kind.
+    concepts : tuple of (str, float)
+        Identifiers (UMLS, where scispaCy's linker runs) with their score, best first.
+    """
+
+    span: Span
+    label: str
+    concepts: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
 class ParsedReport:
-    """Sections and sentences of one text; every span slices `text`."""
+    """Sections, sentences and, with a model, entities of one text; every span slices `text`."""
 
     text: str
     sections: tuple[Section, ...]
@@ -166,3 +184,4 @@ class ParsedReport:
     language: str = "en"
     unknown_headings: tuple[str, ...] = ()
     flags: tuple[str, ...] = field(default_factory=tuple)
+    entities: tuple[Entity, ...] = ()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
@@ -26,6 +26,8 @@ class RegionTree:
 
     parent: Mapping[str, str]
     masks: Mapping[str, tuple[str, ...]]
+    _ancestors: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _sided: dict[tuple[str, str], str | None] = field(default_factory=dict, repr=False, compare=False)
 
     def __contains__(self, code: object) -> bool:
         return code in self.parent
@@ -37,11 +39,14 @@ class RegionTree:
 
     def ancestors(self, code: str) -> tuple[str, ...]:
         """The regions that contain `code`, nearest first, without `code` itself."""
-        chain: list[str] = []
-        while self.parent[code]:
-            code = self.parent[code]
-            chain.append(code)
-        return tuple(chain)
+        if code not in self._ancestors:
+            chain: list[str] = []
+            place = code
+            while self.parent[place]:
+                place = self.parent[place]
+                chain.append(place)
+            self._ancestors[code] = tuple(chain)
+        return self._ancestors[code]
 
     def children(self, code: str) -> tuple[str, ...]:
         """The regions directly inside `code`."""
@@ -60,6 +65,11 @@ class RegionTree:
 
     def sided(self, code: str, side: str) -> str | None:
         """`code` on one side: ``("kidneys", "left") -> "kidney_left"``; None where the tree has no such region."""
+        if (code, side) not in self._sided:
+            self._sided[code, side] = self._find_sided(code, side)
+        return self._sided[code, side]
+
+    def _find_sided(self, code: str, side: str) -> str | None:
         if code.endswith((f"_{side}",)):
             return code
         stems = {code, code.removesuffix("s"), code.removesuffix("es")}

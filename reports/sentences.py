@@ -15,7 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from reports.clean import BREAK
-from reports.vocabulary import read_data
+from reports.grammar import read_data
 
 MAX_SENTENCE = 1000
 """Characters. What is longer lost its full stops or is no prose; cut, it costs no more than its length."""
@@ -23,6 +23,7 @@ MAX_SENTENCE = 1000
 _STOP = re.compile(r"[.?!]+[)\"'\]]{0,2}")
 _MARKER = re.compile(r"\s*(?:\(?\d{1,2}[.)](?!\d)\s*|[-*•·>]+\s*|[a-hA-H][.)]\s+|#\s?\d{1,2}[.:)]?\s+)")
 _LIST_NUMBER = re.compile(r"\d{1,2}[.)]")
+_ITEM = re.compile(r"(?<![^\s,;])\(?(\d{1,2})\)\s(?=\S)")
 _WORD_BEFORE = re.compile(r"[A-Za-z0-9.,%-]{1,24}$")
 _GLUED = re.compile(r"[A-Z][a-z]|[A-Z]\s|\[")
 
@@ -33,6 +34,7 @@ class _Rules(NamedTuple):
     number_follows: frozenset[str]
     missing: re.Pattern[str]
     not_before: frozenset[str]
+    not_a_surname: frozenset[str]
 
 
 @cache
@@ -47,6 +49,7 @@ def _rules() -> _Rules:
         frozenset(data["number_follows"]),
         missing,
         frozenset(data["not_before_starter"]),
+        frozenset(data["not_a_surname"]),
     )
 
 
@@ -83,7 +86,7 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
             start += 1
         cut = _cut_of_long(text, start, end)
         last = cut
-        while start < last and text[last - 1] == " ":
+        while start < last and text[last - 1] in " ,;":
             last -= 1
         if any(char.isalnum() for char in text[start:last]):
             yield start, last
@@ -104,8 +107,13 @@ def _cuts(text: str, start: int, end: int, inside_tokens: Container[int]) -> Ite
     rules = _rules()
     stops = [(m.start(), m.end(), True) for m in _STOP.finditer(text, start, end)]
     missing = [(m.start(), m.end(), False) for m in rules.missing.finditer(text, start, end)]
+    items = set(_item_starts(text, start, end))
     at = start
-    for low, high, is_stop in sorted(stops + missing):
+    for low, high, is_stop in sorted([*stops, *missing, *((item, item, True) for item in items)]):
+        if low in items:
+            at = low
+            yield low
+            continue
         if is_stop:
             is_cut = _ends_sentence(text, at, low, high, end, inside_tokens, rules)
         else:
@@ -113,6 +121,16 @@ def _cuts(text: str, start: int, end: int, inside_tokens: Container[int]) -> Ite
         if is_cut:
             at = high
             yield high
+
+
+def _item_starts(text: str, start: int, end: int) -> Iterator[int]:
+    """Where the items of an enumeration inside a line begin: ``1) Cholecystectomy, 2) Gout``."""
+    number = 1
+    for match in _ITEM.finditer(text, start, end):
+        if int(match.group(1)) == number:
+            if number > 1:
+                yield match.start()
+            number += 1
 
 
 def _ends_sentence(
@@ -147,7 +165,8 @@ def _full_stop_ends(
         return False
     starts_new = following[0].isupper() or following[0] in '[("-*' or _LIST_NUMBER.match(following) is not None
     if len(before) == 1 and before.isalpha():
-        return starts_new and not _is_initial(text, sentence_start, low)
+        is_new = following.partition(" ")[0].strip(",") in rules.not_a_surname
+        return is_new or (starts_new and not _is_initial(text, sentence_start, low))
     if word in rules.before_capital or is_inside:
         return starts_new
     return starts_new or following[0].isdigit() or len(word.rpartition("-")[2]) > 2 or word[-1:].isdigit()

@@ -10,22 +10,35 @@ of heart chambers and coronary arteries ("left ventricle") are names, not sides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from reports.grammar import ENGLISH, Grammar, grammar
 from reports.mentions import Mention, Mentions, find_mentions
 from reports.records import Laterality
 from reports.regions import RegionTree, region_tree
 from reports.vocabulary import Word, vocabulary
 
-_CONNECTORS = frozenset({"and", "or", ",", "/", "&", "the"})
-_SEPARATORS = frozenset({";", ".", ",", "but", "with", "while", "whereas"})
 _GENERAL = frozenset({"bones", "muscles", "vessels"})
+_SPECIFIC = {
+    "bones": (
+        "limbs",
+        "spine",
+        "ribs",
+        "sternum",
+        "clavicula_left",
+        "clavicula_right",
+        "pelvic_bones",
+        "skull",
+        "face",
+    ),
+    "muscles": ("limbs",),
+}
+"""Where a general tissue is when the sentence names such a place."""
 _PREFIX_REACH = 5
+_BILATERAL_REACH = 8
+"""Words; an adjective of both sides may stand before others: "bilateral, subpleural and basal reticulation"."""
 _SUFFIX_REACH = 20
-_COMPARATIVES = frozenset(
-    {"greater", "more", "larger", "less", "worse", "smaller", ">", "<", "than", "as", "well", "versus"}
-)
 
 _Side = tuple[int, int, str]
 
@@ -49,43 +62,123 @@ class Tags:
     mentions: Mentions
 
 
+@dataclass(frozen=True)
+class Context:
+    """The organ sub-heading a sentence stands under.
+
+    Parameters
+    ----------
+    mentions : tuple of Mention
+        What the heading names, its sides settled.
+    is_own : bool
+        The heading introduces this very sentence, so it may narrow what the sentence names; later sentences of the
+        paragraph only learn the side of the same structure from it.
+    """
+
+    mentions: tuple[Mention, ...] = ()
+    is_own: bool = True
+
+
+NO_CONTEXT = Context()
+
+
 def tag_sentence(
-    text: str,
     words: Sequence[Word],
+    mentions: Mentions,
     *,
-    context: Sequence[Mention] = (),
+    context: Context = NO_CONTEXT,
     body_start: int = 0,
-    aliases: Mapping[str, str] | None = None,
+    is_normal: bool = False,
+    language: str = ENGLISH,
 ) -> Tags:
     """Regions and laterality of one sentence.
 
     Parameters
     ----------
-    text : str
-        The sentence, cleaned; `words` are its words.
-    context : sequence of Mention
-        What the organ sub-heading above names; inherited where the sentence names no anatomy of its own.
+    words : sequence of Word
+        Words of the sentence.
+    mentions : Mentions
+        What they name.
+    context : Context
+        Inherited where the sentence names no anatomy of its own.
     body_start : int
         Index of the first word after a sub-heading that is part of the sentence's text.
-    aliases : mapping, optional
-        The report's own abbreviations.
+    is_normal : bool
+        The sentence denies or clears: under "KIDNEYS:" that holds for both, whereas a cyst is in one of them.
+    language : str
+        One of `reports.grammar.tagged_languages`.
     """
-    mentions = find_mentions(text, words, aliases)
+    small = grammar(language)
     own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
-    free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words)
-    sides = _settle_sides(own, free, words)
-    strong = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind != "weak"]
-    weak = [(m, s) for m, s in zip(own, sides, strict=True) if m.kind == "weak"]
-    spoken = {side for _, _, side in free} | {m.side for m in own if m.side}
-    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in context if m.kind != "weak"]
+    free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words, small)
+    sides = _settle_sides(own, free, words, small)
+    headed_side = next((m.side for m in context.mentions if m.kind == "side"), "")
+    if headed_side:
+        sides = [
+            s or ({headed_side} if _has_sides(m.stem, region_tree()) and not m.side else s)
+            for m, s in zip(own, sides, strict=True)
+        ]
+    pairs = list(zip(own, _shared_sides(own, sides, words, small), strict=True))
+    strong = [(m, s) for m, s in pairs if m.kind != "weak"]
+    weak = [(m, s) for m, s in pairs if m.kind == "weak"]
+    # an effusion beside a lung is a pleural one, beside a knee it is not
+    strong += [(m, s) for m, s in weak if strong and m.stem == "pleura" and _all_within(strong, "chest")]
+    spoken = {side for _, _, side in free} | {m.side for m in own if m.side} or {headed_side} - {""}
+    named = [m for m in context.mentions if m.kind not in ("weak", "side")]
+    inherited = [(m, spoken or ({m.side} if m.side else set())) for m in named]
+    if not is_normal:
+        inherited = [(_one_of_pair(m) if not s else m, s) for m, s in inherited]
     regions = _codes(strong)
-    if regions and context:
-        regions = _sharpen(regions, _codes([(m, s) for m, s in inherited if m.kind != "pair" or spoken]))
-    elif context:
+    if regions and named:
+        both = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
+        headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair"])
+        regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
+    elif named:
         regions = _codes(inherited)
     if not regions:
         regions = _codes(weak)
+    regions -= _unspecific(regions, strong)
     return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+
+
+def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
+    """ "bones" where the sentence names the bone, unless they stand in a list or are a finding of their own."""
+    tree = region_tree()
+    listed = {m.stem for m, _ in mentions if m.is_listed or m.kind == "finding"}
+    return {
+        general
+        for general, places in _SPECIFIC.items()
+        if general in regions - listed and any(tree.is_within(one, place) for one in regions for place in places)
+    }
+
+
+def _shared_sides(
+    own: Sequence[Mention], sides: Sequence[set[str]], words: Sequence[Word], small: Grammar
+) -> list[set[str]]:
+    """The side of a lobe for the effusion "associated" with it."""
+    tree = region_tree()
+    shared = list(sides)
+    given: set[str] = set()
+    for index, mention in enumerate(own):
+        end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
+        between = {word.lower for word in words[own[index - 1].end : end]} if index else set()
+        is_beside = bool(between & small.beside) and not between & (small.separators - small.with_words - {","})
+        is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem, tree)
+        if is_beside and is_open and len(given) == 1:
+            shared[index] = set(given)
+        given |= shared[index] | ({mention.side} - {""})
+    return shared
+
+
+def _all_within(mentions: Sequence[tuple[Mention, set[str]]], region: str) -> bool:
+    tree = region_tree()
+    return all(tree.is_within(code, region) for code in _codes(mentions))
+
+
+def _one_of_pair(mention: Mention) -> Mention:
+    """A plural as the singular it is made of, where that has a code: which of the kidneys has the cyst is open."""
+    is_open = mention.kind == "pair" and mention.stem in region_tree()
+    return replace(mention, kind="anatomy") if is_open else mention
 
 
 def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
@@ -94,28 +187,34 @@ def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
     return [mention for mention in anatomy if not (mention.stem in _GENERAL and mention.start in ends)]
 
 
-def heading_mentions(text: str, words: Sequence[Word]) -> tuple[Mention, ...]:
+def heading_mentions(text: str, words: Sequence[Word], language: str = ENGLISH) -> tuple[Mention, ...]:
     """The anatomy a sub-heading names, its sides settled."""
-    mentions = find_mentions(text, words)
-    sides = _settle_sides(mentions.anatomy, list(mentions.sides), words)
+    mentions = find_mentions(text, words, language=language)
+    sides = _settle_sides(mentions.anatomy, list(mentions.sides), words, grammar(language))
     return tuple(
         replace(m, side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else ""))
         for m, s in zip(mentions.anatomy, sides, strict=True)
     )
 
 
-def _merge_compared(sides: list[_Side], words: Sequence[Word]) -> list[_Side]:
+def _merge_compared(sides: list[_Side], words: Sequence[Word], small: Grammar) -> list[_Side]:
     """ "right greater than left" is both sides."""
     merged: list[_Side] = []
     for start, end, side in sides:
-        if merged and merged[-1][1] < start and all(w.lower in _COMPARATIVES for w in words[merged[-1][1] : start]):
+        if (
+            merged
+            and merged[-1][1] < start
+            and all(w.lower in small.comparatives for w in words[merged[-1][1] : start])
+        ):
             merged[-1] = (merged[-1][0], end, "bilateral")
         else:
             merged.append((start, end, side))
     return merged
 
 
-def _settle_sides(anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word]) -> list[set[str]]:
+def _settle_sides(
+    anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word], small: Grammar
+) -> list[set[str]]:
     """The sides of each mention; empty where none is said."""
     tree = region_tree()
     settled: list[set[str]] = []
@@ -125,13 +224,13 @@ def _settle_sides(anatomy: Sequence[Mention], sides: Sequence[_Side], words: Seq
             settled.append({mention.side} if mention.side else set())
             continue
         previous = anatomy[index - 1] if index else None
-        before = _side_before(mention, previous, sides, words)
+        before = None if small.is_side_behind else _side_before(mention, previous, sides, words, small)
         if before:
             used.add(before)
             settled.append({before[2]})
         elif (
             previous
-            and _is_coordinated(previous, mention, words)
+            and _is_coordinated(previous, mention, words, small)
             and settled[-1]
             and (mention.kind != "pair" or previous.is_elliptic)
         ):
@@ -141,11 +240,11 @@ def _settle_sides(anatomy: Sequence[Mention], sides: Sequence[_Side], words: Seq
     for index, mention in enumerate(anatomy):
         if mention.side or not _has_sides(mention.stem, tree):
             continue
-        after = _sides_after(index, anatomy, [side for side in sides if side not in used], words)
+        after = _sides_after(index, anatomy, [side for side in sides if side not in used], words, small)
         if settled[index]:  # "left kidney is normal and right has a cyst": a side with no noun of its own
             settled[index] |= {side[2] for side in after if not _has_noun(side, anatomy)}
         else:
-            settled[index] = {side[2] for side in after} or _side_announced(mention, sides, words)
+            settled[index] = {side[2] for side in after} or _side_announced(mention, sides, words, small)
     return settled
 
 
@@ -159,7 +258,7 @@ def _has_sides(stem: str, tree: RegionTree) -> bool:
 
 
 def _side_before(
-    mention: Mention, previous: Mention | None, sides: Sequence[_Side], words: Sequence[Word]
+    mention: Mention, previous: Mention | None, sides: Sequence[_Side], words: Sequence[Word], small: Grammar
 ) -> _Side | None:
     """The side word that stands straight before: ``left renal``, ``right anterior mid pole``."""
     for side in reversed(sides):
@@ -167,17 +266,23 @@ def _side_before(
             continue
         between = words[side[1] : mention.start]
         has_noun_between = previous is not None and side[1] <= previous.start < mention.start
-        if len(between) > _PREFIX_REACH or has_noun_between or any(w.lower in _SEPARATORS for w in between):
+        is_both = side[2] == "bilateral"
+        reach, stops = (_BILATERAL_REACH, small.separators - {","}) if is_both else (_PREFIX_REACH, small.separators)
+        if len(between) > reach or has_noun_between or any(w.lower in stops for w in between):
             return None
         return side
     return None
 
 
-def _is_coordinated(previous: Mention, mention: Mention, words: Sequence[Word]) -> bool:
-    return previous.end <= mention.start and all(w.lower in _CONNECTORS for w in words[previous.end : mention.start])
+def _is_coordinated(previous: Mention, mention: Mention, words: Sequence[Word], small: Grammar) -> bool:
+    return previous.end <= mention.start and all(
+        w.lower in small.joints_and_articles for w in words[previous.end : mention.start]
+    )
 
 
-def _sides_after(index: int, anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word]) -> list[_Side]:
+def _sides_after(
+    index: int, anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word], small: Grammar
+) -> list[_Side]:
     """Side words behind a mention that belong to no later one: ``effusion on the left``, ``kidneys bilaterally``."""
     tree = region_tree()
     end = last = anatomy[index].end
@@ -185,7 +290,7 @@ def _sides_after(index: int, anatomy: Sequence[Mention], sides: Sequence[_Side],
     for mention in anatomy[index + 1 :]:
         if mention.start < end or not _has_sides(mention.stem, tree):
             continue
-        if not all(word.lower in _CONNECTORS for word in words[last : mention.start]):
+        if not all(word.lower in small.joints_and_articles for word in words[last : mention.start]):
             limit = mention.start
             break
         last = mention.end  # the side reaches over coordinated nouns: "kidneys and ureters bilaterally"
@@ -198,13 +303,13 @@ def _sides_after(index: int, anatomy: Sequence[Mention], sides: Sequence[_Side],
     return found
 
 
-def _side_announced(mention: Mention, sides: Sequence[_Side], words: Sequence[Word]) -> set[str]:
+def _side_announced(mention: Mention, sides: Sequence[_Side], words: Sequence[Word], small: Grammar) -> set[str]:
     """ "On the left, there is an effusion": a side set in front of the statement."""
     before = [side for side in sides if side[1] <= mention.start]
     if before:
         start, end, side = before[-1]
-        opens = start == 0 or words[start - 1].lower in {"on", "the"}
-        if opens and end < len(words) and words[end].lower in {",", ":", "there", "side"}:
+        opens = start == 0 or words[start - 1].lower in small.announces
+        if opens and end < len(words) and words[end].lower in small.announced:
             return {side}
     return set()
 
@@ -234,17 +339,21 @@ def _mention_codes(mention: Mention, sides: set[str], tree: RegionTree) -> set[s
     return {mention.stem if mention.stem in tree else vocabulary().unsided[mention.stem]}
 
 
-def _sharpen(regions: set[str], headed: set[str]) -> set[str]:
+def _sharpen(regions: set[str], headed: set[str], *, is_own: bool) -> set[str]:
     """Under "RIGHT KIDNEY:", hydronephrosis is in the right kidney; under "C5-C6:", the canal is the canal there."""
     tree = region_tree()
     levels = {code for code in headed if tree.is_within(code, "vertebrae")}
     if levels and all(tree.is_within(code, "spine") for code in regions):
         return regions | levels if "spinal_cord" in regions else levels
-    return {
-        sharper
-        for code in regions
-        for sharper in ({h for h in headed if h != code and tree.is_within(h, code)} or {code})
-    }
+    return {sharper for code in regions for sharper in (_sharper(code, headed, is_own=is_own) or {code})}
+
+
+def _sharper(code: str, headed: set[str], *, is_own: bool) -> set[str]:
+    """What of the heading's anatomy is inside `code`: anything for its own sentence, else `code` on one side."""
+    tree = region_tree()
+    if is_own:
+        return {one for one in headed if one != code and tree.is_within(one, code)}
+    return headed & ({tree.sided(code, "left"), tree.sided(code, "right")} - {code})
 
 
 def _laterality(spoken: set[str], mentions: Sequence[tuple[Mention, set[str]]], regions: set[str]) -> Laterality | None:

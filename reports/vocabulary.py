@@ -7,13 +7,13 @@ Refuses: a region code that the tree does not know.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
+from reports.grammar import ENGLISH, Grammar, grammar, read_data
 from reports.regions import region_tree
 
 T = TypeVar("T")
@@ -21,12 +21,6 @@ TermKind = Literal["anatomy", "pair", "finding", "weak", "generic", "node", "sid
 
 _WORD = re.compile(r"[A-Za-z0-9\u00c0-\u024f]+|[^\sA-Za-z0-9\u00c0-\u024f]")
 _SILENT = frozenset("-'\"*")
-
-
-@cache
-def read_data(name: str) -> Mapping[str, Any]:
-    """The data file ``lexicon/<name>.toml``."""
-    return tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
 
 
 class Word(NamedTuple):
@@ -47,6 +41,15 @@ def split_words(text: str) -> list[Word]:
     ]
 
 
+def without_accents(text: str, keep: str = "") -> str:
+    """`text` as somebody types it who leaves accents out, all but those in `keep` (a tilde makes another letter)."""
+    if text.isascii():
+        return text
+    decomposed = unicodedata.normalize("NFD", text)
+    kept = "".join(letter for letter in decomposed if letter in keep or not unicodedata.combining(letter))
+    return unicodedata.normalize("NFC", kept)
+
+
 class Hit(NamedTuple, Generic[T]):
     """A term found: the half-open range of words, and what it means."""
 
@@ -62,7 +65,12 @@ class Trie(Generic[T]):
     _root: dict[str, Any] = field(default_factory=dict)
 
     def add(self, term: str, value: T, *, overwrite: bool = False) -> None:
-        """Add a term; one in capitals (`GB`) matches only in capitals. The first meaning of a term stays."""
+        """Add a term; one in capitals (`GB`) matches only in capitals, one with accents also without them.
+
+        The first meaning of a term stays.
+        """
+        for folded in {without_accents(term), without_accents(term, keep="\u0303")} - {term}:
+            self.add(folded, value, overwrite=overwrite)
         node = self._root
         words = split_words(term)
         for word in words:
@@ -72,11 +80,18 @@ class Trie(Generic[T]):
         if overwrite or key not in node:
             node[key] = value
 
+    def is_absent(self, lowers: Set[str]) -> bool:
+        """Whether no term begins with any of `lowers`: spares a search."""
+        return self._root.keys().isdisjoint(lowers)
+
     def find(self, words: Sequence[Word]) -> Iterator[Hit[T]]:
         """Leftmost longest matches; the time is linear, since terms have a greatest length."""
         root, at, n = self._root, 0, len(words)
         while at < n:
             node, end = root.get(words[at].lower), at + 1
+            if node is None:
+                at = end
+                continue
             best: Hit[T] | None = None
             while node is not None:
                 if " any" in node:
@@ -141,6 +156,10 @@ class Vocabulary:
         Abbreviation in lower case -> its meanings, in order.
     n_concepts : int
         Concepts with a region.
+    grammar : Grammar
+        The small words of the language.
+    near : frozenset of str
+        Words that may stand between a node and its station.
     """
 
     terms: Trie[Term]
@@ -148,6 +167,8 @@ class Vocabulary:
     stations: Mapping[str, str]
     ambiguous: Mapping[str, tuple[Meaning, ...]]
     n_concepts: int
+    grammar: Grammar
+    near: frozenset[str]
 
 
 def _plural(name: str) -> str:
@@ -158,27 +179,25 @@ def _plural(name: str) -> str:
     return f"{name}es" if name.endswith(("x", "ch", "sh")) else f"{name}s"
 
 
-def _literal_side(name: str, stem: str) -> str:
+def _literal_side(name: str, stem: str, words: Grammar) -> str:
     """The side a term's own words give: ``right upper lobe``; the heart's and its vessels' are names, not sides."""
-    if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins", "colon"} or "flexure" in name:
+    if stem in {"heart", "coronary_arteries", "atrial_appendage_left", "hepatic_veins"} or "flexure" in name:
         return ""
-    sides = {"left", "right"} & set(name.lower().split())
-    return (
-        sides.pop() if len(sides) == 1 else {"RUQ": "right", "RLQ": "right", "LUQ": "left", "LLQ": "left"}.get(name, "")
-    )
+    sides = {words.side_words[word] for word in name.lower().split() if word in words.side_words}
+    return sides.pop() if len(sides) == 1 else words.side_abbreviations.get(name, "")
 
 
 @cache
-def vocabulary() -> Vocabulary:
-    """The built-in vocabulary, compiled once per process.
+def vocabulary(language: str = ENGLISH) -> Vocabulary:
+    """The built-in vocabulary of a language, compiled once per process; names match with and without their accents.
 
     Raises
     ------
     ValueError
         A data file uses a region code that ``regions.toml`` does not define.
     """
-    anatomy, findings = read_data("anatomy"), read_data("findings")
-    unsided: Mapping[str, str] = anatomy["unsided"]
+    anatomy, findings, small = read_data("anatomy", language), read_data("findings", language), grammar(language)
+    unsided: Mapping[str, str] = read_data("anatomy")["unsided"]
     tree = region_tree()
     terms: Trie[Term] = Trie()
     n_concepts = 0
@@ -186,11 +205,11 @@ def vocabulary() -> Vocabulary:
     stations = {name: code for code, names in anatomy["nodes"]["stations"].items() for name in names}
     for side, names in anatomy["sides"].items():
         for name in names:
-            terms.add(name, Term("side", side, side=side))
+            _add(terms, name, Term("side", side, side=side))
     for term in findings["ambiguous"]:
         terms.add(term["term"], Term("ambiguous", term["term"].lower()))
     for name in anatomy["nodes"]["heads"]:
-        terms.add(name, Term("node", name))
+        _add(terms, name, Term("node", name))
     kinds: tuple[TermKind, ...] = ("pair", "anatomy", "finding", "weak")
     for kind in kinds:
         for stem, concepts in {**anatomy.get(kind, {}), **findings.get(kind, {})}.items():
@@ -199,18 +218,21 @@ def vocabulary() -> Vocabulary:
             n_concepts += len(concepts)
             for concept, synonyms in concepts.items():
                 for name in (concept, *synonyms):
-                    meaning = Term(kind, concept, stem, _literal_side(name, stem))
-                    terms.add(name, meaning)
-                    if kind != "pair":
-                        terms.add(_plural(name), meaning)
+                    meaning = Term(kind, concept, stem, _literal_side(name, stem, small))
+                    _add(terms, name, meaning, makes_plural=small.makes_plurals and kind != "pair")
     for concept, synonyms in findings["generic"].items():
         for name in (concept, *synonyms):
-            terms.add(name, Term("generic", concept))
-            terms.add(_plural(name), Term("generic", concept))
+            _add(terms, name, Term("generic", concept), makes_plural=small.makes_plurals)
     for concept, names in findings["ignore"].items():
         for name in names:
-            terms.add(name, Term("ignore", concept))
-    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts)
+            _add(terms, name, Term("ignore", concept))
+    near = frozenset(anatomy["nodes"]["near"])
+    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near)
+
+
+def _add(terms: Trie[Term], name: str, meaning: Term, *, makes_plural: bool = False) -> None:
+    for form in (name, _plural(name)) if makes_plural else (name,):
+        terms.add(form, meaning)
 
 
 def _meanings(entries: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Meaning, ...]]:

@@ -37,7 +37,9 @@ def write_table(
         if unknown:
             raise ContractError(f"{path.name}: columns {sorted(unknown)} are not in the schema {sorted(known)}")
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in ordered], schema=schema)
-    write_with(path, lambda temporary: pq.write_table(table, temporary, compression="zstd", version="2.6"))
+    # Without dictionaries: their indexes in a row can spell what nobody wrote, and most columns are ids anyway.
+    layout = {"compression": "zstd", "version": "2.6", "use_dictionary": False}
+    write_with(path, lambda temporary: pq.write_table(table, temporary, **layout))
     return len(ordered)
 
 

@@ -64,3 +64,19 @@ class Dropped:
 
     reason: Code
     detail: str = ""
+
+
+class VerdictError(Exception):
+    """Base of errors that cost one item its place: caught in one function, which answers with `dropped`."""
+
+    def __init__(self, reason: Code, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+
+    def dropped(self) -> Dropped:
+        """The verdict this error stands for."""
+        return Dropped(self.reason, self.detail)
+
+    def __reduce__(self) -> tuple[type, tuple[Code, str]]:
+        return type(self), (self.reason, self.detail)  # so that it survives a trip between processes

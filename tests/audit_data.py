@@ -1,4 +1,4 @@
-"""A data set of two pairs for tests of the audit, written through the contract."""
+"""Data sets for tests of the audit, written through the contract: one of two pairs, one of very many."""
 
 import json
 from pathlib import Path
@@ -120,6 +120,12 @@ def write_small_dataset(root: Path) -> Path:
     rows["dropped"].append(
         {"stage": "convert", "kind": "series", "item_id": "series-9", "reason": "TOO_FEW_SLICES", "detail": "2"}
     )
+    rows["dropped"].append(
+        {"stage": "link_studies", "kind": "study", "item_id": "study-9", "reason": "UNMATCHED_STUDY", "detail": ""}
+    )
+    rows["suspicions"].append(
+        {"pair_id": "pair-0", "code": "NOTHING_LOCATED", "severity": "look", "detail": "fits nothing here"}
+    )
     for name, schema in TABLES.items():
         write_table(root / f"{name}.parquet", rows[name], schema)
     manifest = {
@@ -128,4 +134,41 @@ def write_small_dataset(root: Path) -> Path:
         "counts": {"convert": {"in": 3, "kept": 2, "dropped": 1}},
     }
     (root / "dataset.json").write_text(json.dumps(manifest), encoding="utf-8")
+    return root
+
+
+def write_many(root: Path, n: int) -> Path:
+    """A data set of `n` pairs with one sentence each and no voxels: what a list of pairs needs."""
+    root.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    rows: dict[str, list] = {name: [] for name in TABLES}
+    flags = ([], ["LOSSY"], ["COVERAGE_GAP"], ["POINTER_ELSEWHERE", "LOSSY"])
+    for k in range(n):
+        found = [*flags[k % 4], *(["ROW_SHIFT"] if k % 50 == 0 else [])]
+        text = f"FINDINGS: Nodule of {k % 40} mm. The liver is normal. {'No effusion. ' * 60}IMPRESSION: Nodule."
+        rows["pairs"].append(
+            {
+                "pair_id": f"{k:016x}", "patient_id": f"p{k}", "study_id": f"s{k}", "report_id": f"r{k}",
+                "volume_id": f"v{k}", "split": ("train", "train", "validation", "test")[k % 4],
+                "link_rule": "accession", "link_confidence": 1.0, "n_sentences": 2, "n_located": 1,
+                "flags": sorted(found), "suspicion": round(float(rng.random()), 4),
+            }
+        )  # fmt: skip
+        rows["volumes"].append(
+            {
+                "volume_id": f"v{k}", "study_id": f"s{k}", "body_regions": ["chest"], "vendor": f"vendor {k % 5}",
+                "spacing_source_mm": [0.8, 0.8, 1.0 + k % 5], "repairs": [], "modality": "CT",
+            }
+        )  # fmt: skip
+        rows["reports"].append({"report_id": f"r{k}", "pair_id": f"{k:016x}", "text": text, "language": "en"})
+        for index, (section, region) in enumerate((("findings", "liver"), ("impression", "lungs"))):
+            rows["sentences"].append(
+                {
+                    "sentence_id": f"r{k}-{index}", "report_id": f"r{k}", "section": section, "index": index,
+                    "regions": [region],
+                }
+            )  # fmt: skip
+    for name, schema in TABLES.items():
+        write_table(root / f"{name}.parquet", rows[name], schema)
+    (root / "dataset.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION, "name": "many"}), encoding="utf-8")
     return root

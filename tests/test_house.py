@@ -139,3 +139,12 @@ def test_every_requirement_is_pinned():
     }
     missing = [name for name in wanted if name.lower().replace("_", "-") not in pins]
     assert missing == []
+
+
+def test_no_module_of_the_tests_hides_a_package_of_the_environment():
+    # Their folders are on the import path of one process: a helper named like a dependency breaks whoever needs it.
+    from importlib.metadata import packages_distributions
+
+    installed = set(packages_distributions()) | set(sys.stdlib_module_names)
+    helpers = {path.stem for path in (ROOT / "tests").rglob("*.py")} - {"conftest"}
+    assert helpers & installed == set()

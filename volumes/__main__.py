@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,24 @@ IDENTIFIERS_NOTE = (
     "note: series.parquet and dropped.parquet hold SeriesInstanceUIDs, descriptions and file paths. "
     "The volumes hold none, in header or name."
 )
+
+
+SOURCE_HELP = "folder, file, zip, tar, DICOMDIR or NIfTI; - for paths on stdin, one a line (or ended by NUL)"
+
+
+def read_source(word: str) -> Path | tuple[Path, ...]:
+    """The path that is meant by SRC, or the paths on stdin when it is ``-``.
+
+    Raises
+    ------
+    ConfigError
+        The path does not exist.
+    """
+    if word != "-":
+        return existing_path(word, what="SRC")
+    text = sys.stdin.buffer.read()
+    words = text.split(b"\0") if b"\0" in text else text.splitlines()
+    return tuple(Path(os.fsdecode(line)) for line in words if line.strip())
 
 
 def parse_spacing(text: str) -> tuple[float, float, float] | None:
@@ -49,7 +69,7 @@ def parse_spacing(text: str) -> tuple[float, float, float] | None:
 
 
 def _convert_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SRC", help="folder, file, zip, tar or DICOMDIR")
+    parser.add_argument("source", metavar="SRC", help=SOURCE_HELP)
     parser.add_argument("--out", required=True, metavar="OUT", help="output folder; made when missing")
     parser.add_argument(
         "--spacing",
@@ -64,7 +84,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from volumes.batch import convert_source
 
-    source = existing_path(arguments.source, what="SRC")
+    source = read_source(arguments.source)
     grid = Grid(spacing_mm=parse_spacing(arguments.spacing))
     out = Path(arguments.out)
     if out.exists() and not out.is_dir():
@@ -79,30 +99,32 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
 
 
 def _inspect_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", metavar="SRC", help="folder, file, zip, tar or DICOMDIR")
+    parser.add_argument("source", metavar="SRC", help=SOURCE_HELP)
 
 
 def _inspect(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from volumes.overview import inspect_source
 
-    source = existing_path(arguments.source, what="SRC")
+    source = read_source(arguments.source)
     return {"command": "inspect", **inspect_source(source, progress)}
 
 
 PROGRAM = Program(
     name="volumes",
-    description="DICOM in, NIfTI out: every series comes out right, repaired with provenance, or dropped with why.",
+    description="DICOM or NIfTI in, NIfTI out: every series right, repaired with provenance, or dropped with why.",
     commands=(
         Command(
             "convert",
             "convert every series under SRC to NIfTI",
             _convert_arguments,
             _convert,
-            "Convert every CT and MR series under SRC to OUT/volumes/*.nii (int16, Hounsfield units, RAS+).\n"
+            "Convert every CT and MR series, and CT that is NIfTI already, under SRC to OUT/volumes/*.nii (int16,\n"
+            "Hounsfield units, RAS+).\n"
             "OUT/series.parquet says what became of each series, OUT/dropped.parquet what was dropped and why.\n\n"
             "example:\n"
             "  python -m volumes convert export/ --out converted/\n"
-            "  python -m volumes convert export.zip --out converted/ --spacing 1.5 --format nii.gz --workers 4",
+            "  python -m volumes convert export.zip --out converted/ --spacing 1.5 --format nii.gz --workers 4\n"
+            "  find /pacs -name '*.dcm' -print0 | python -m volumes convert - --out converted/",
         ),
         Command(
             "inspect",

@@ -23,6 +23,8 @@ from typing import IO, BinaryIO, Literal, Protocol, TypeVar, cast
 from volumes.errors import SourceError
 from volumes.reasons import DropReason
 
+MEMBER_SEPARATOR = "!/"
+"""Between an archive and its member in the name of a file."""
 MAX_DEPTH = 3
 """Archives within archives; a ``.tar.gz`` counts as two."""
 MAX_MEMBERS = 500_000

@@ -7,14 +7,15 @@ summary whose numbers add up. Refuses: to stop for one bad series.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from t3dkit.atomic import sweep_temporaries
 from t3dkit.errors import DataError
@@ -22,23 +23,29 @@ from t3dkit.progress import Progress
 from t3dkit.tables import write_table
 from t3dkit.verdict import Dropped
 from volumes import series_table
+from volumes.gaps import Gaps
 from volumes.reasons import DropReason, Flag, RepairCode
-from volumes.records import Grid, Stack
-from volumes.scan import Scan, scan_source
+from volumes.records import FileRef, Grid, Stack
+from volumes.scan import Scan, Source, scan_source
 from volumes.select import rank_stacks
+from volumes.siblings import flag_cropped
 from volumes.stacks import StackDrop, build_stacks
+
+if TYPE_CHECKING:
+    from volumes.nifti_input import NiftiImage
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One stack to one file; small enough to be sent to another process."""
+    """One stack or NIfTI image to one file; small enough to be sent to another process."""
 
-    stack: Stack
+    item: Stack | NiftiImage
     grid: Grid
     folder: Path
     suffix: str
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,23 +57,33 @@ class Plan:
     dropped: tuple[StackDrop, ...]
     ranks: dict[tuple[str, int, str], tuple[int, tuple[str, ...]]]
 
-    def rank(self, stack: Stack) -> Row:
-        """Columns of a stack's place among its study's."""
+    @property
+    def items(self) -> list[Stack | NiftiImage]:
+        """Everything that may become a volume."""
+        return [*self.stacks, *self.scan.niftis]
+
+    def rank(self, stack: Stack | NiftiImage) -> Row:
+        """Columns of a stack's place among its study's; a NIfTI image names no study."""
+        if not isinstance(stack, Stack):
+            return {}
         rank, reasons = self.ranks[_key(stack)]
         return {"rank": rank, "rank_reasons": list(reasons)}
 
 
-def plan_source(source: Path, progress: Progress) -> Plan:
+def plan_source(source: Source, progress: Progress) -> Plan:
     """Read all headers, build all stacks, rank them within their study."""
     scan = scan_source(source, progress)
     stacks: list[Stack] = []
     dropped: list[StackDrop] = []
     with progress.task("building stacks", len(scan.series)) as task:
         for instances in scan.series:
-            outcome = build_stacks(instances, lost=scan.lost_of(instances[0].series_instance_uid))
+            uid = instances[0].series_instance_uid
+            gaps = Gaps(scan.lost_of(uid), scan.n_unread_beside(instances), scan.missing.get(uid, 0))
+            outcome = build_stacks(instances, gaps=gaps)
             stacks += outcome.stacks
             dropped += outcome.dropped
             task.advance(1, stacks=len(outcome.stacks), dropped=len(outcome.dropped))
+    stacks = flag_cropped(stacks)
     studies: dict[str, list[Stack]] = defaultdict(list)
     for stack in stacks:
         studies[stack.head.study_instance_uid].append(stack)
@@ -77,14 +94,14 @@ def plan_source(source: Path, progress: Progress) -> Plan:
 
 
 def convert_source(
-    source: Path, out: Path, *, grid: Grid, suffix: str, workers: int, progress: Progress
+    source: Source, out: Path, *, grid: Grid, suffix: str, workers: int, progress: Progress
 ) -> dict[str, Any]:
     """Convert everything under `source`; answers the summary.
 
     Raises
     ------
     DataError
-        The source holds no file, or no DICOM; the tables are written all the same.
+        The source holds no file, or neither DICOM nor NIfTI; the tables are written all the same.
     """
     plan = plan_source(source, progress)
     folder = out / "volumes"
@@ -99,12 +116,13 @@ def convert_source(
     lost: list[tuple[str, Sequence[Any], str, str]] = [
         ("stacks", [item.file for item in drop.instances], str(drop.reason), drop.detail) for drop in plan.dropped
     ]
-    jobs = [Job(stack, grid, folder, suffix) for stack in plan.stacks]
+    threads = max(1, len(os.sched_getaffinity(0)) // workers)
+    jobs = [Job(item, grid, folder, suffix, threads) for item in plan.items]
     with progress.task("converting", len(jobs)) as task:
         for job, row in _run_jobs(jobs, workers):
-            row.update(plan.rank(job.stack))
+            row.update(plan.rank(job.item))
             rows.append(row)
-            files = [instance.file for instance, _ in job.stack.slices]
+            files = files_of(job.item)
             if row["verdict"] == "kept":
                 kept_files.update(file.name for file in files)
                 task.advance(1, kept=1)
@@ -112,22 +130,22 @@ def convert_source(
                 dropped_rows.append(series_table.dropped_series("convert", row))
                 lost.append(("convert", files, row["reason"], row["detail"]))
                 task.advance(1, dropped=1)
-    dropped_rows += _lost_files(lost, kept_files)
+    dropped_rows += lost_files(lost, kept_files)
     write_table(
         out / "series.parquet",
         rows,
         series_table.SERIES,
-        sort_by=("study_instance_uid", "series_instance_uid", "stack"),
+        sort_by=("study_instance_uid", "series_instance_uid", "stack", "source"),
     )
     write_table(
         out / "dropped.parquet", dropped_rows, series_table.DROPPED, sort_by=("stage", "kind", "item", "reason")
     )
-    if not plan.scan.series:
+    if not plan.scan.series and not plan.scan.niftis:
         found = Counter(row["reason"] for row in dropped_rows if row["kind"] == "file")
         why = ", ".join(f"{count} {reason}" for reason, count in found.most_common())
         raise DataError(
-            f"none of the {plan.scan.n_files} files found is a usable DICOM object ({why}); dropped.parquet in the "
-            "output lists them"
+            f"none of the {plan.scan.n_files} files found is a usable DICOM object or NIfTI image ({why}); "
+            "dropped.parquet in the output lists them"
         )
     return summarise(plan.scan.n_files, rows, dropped_rows, n_kept_files=len(kept_files))
 
@@ -153,25 +171,38 @@ def summarise(n_files: int, rows: Sequence[Row], dropped_rows: Sequence[Row], *,
     }
 
 
-def volume_name(stack: Stack) -> str:
-    """File name of a stack's volume: a digest, since UIDs and descriptions identify."""
-    head = stack.head
-    folder = "" if stack.series_instance_uid else str(PurePosixPath(head.file.name).parent)
-    words = "|".join([head.study_instance_uid, stack.series_instance_uid, folder, str(stack.index)])
+def files_of(item: Stack | NiftiImage) -> list[FileRef]:
+    """The files that a stack or image is made of."""
+    return [instance.file for instance, _ in item.slices] if isinstance(item, Stack) else [item.file]
+
+
+def volume_name(item: Stack | NiftiImage) -> str:
+    """File name of a volume: a digest, since UIDs, descriptions and file names identify."""
+    if isinstance(item, Stack):
+        words = "|".join([item.head.study_instance_uid, item.series_instance_uid, "", str(item.index)])
+    else:
+        words = "nifti|" + item.file.name
     return hashlib.sha256(words.encode()).hexdigest()[:20]
 
 
 def convert_job(job: Job) -> Row:
-    """Convert and write one stack; runs in this process or in a worker."""
-    from volumes.convert import convert_stack
+    """Convert and write one stack or image; runs in this process or in a worker."""
     from volumes.nifti import write_volume
 
-    answer = convert_stack(job.stack, job.grid)
+    item = job.item
+    if isinstance(item, Stack):
+        from volumes.convert import convert_stack
+
+        answer = convert_stack(item, job.grid, threads=job.threads)
+    else:
+        from volumes.nifti_input import convert_nifti
+
+        answer = convert_nifti(item, job.grid, threads=job.threads)
     if isinstance(answer, Dropped):
-        return series_table.stack_dropped_row(job.stack, answer)
-    name = volume_name(job.stack) + job.suffix
+        return series_table.refused_row(item, answer)
+    name = volume_name(item) + job.suffix
     digest = write_volume(answer.value, job.folder / name)
-    return series_table.kept_row(job.stack, answer.value, output=f"volumes/{name}", sha256=digest)
+    return series_table.kept_row(item, answer.value, output=f"volumes/{name}", sha256=digest)
 
 
 def _run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
@@ -197,13 +228,11 @@ def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
             with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
                 row = pool.submit(convert_job, job).result()
         except BrokenProcessPool:
-            row = series_table.stack_dropped_row(
-                job.stack, Dropped(DropReason.RESOURCE_LIMIT, "its process was killed twice")
-            )
+            row = series_table.refused_row(job.item, Dropped(DropReason.RESOURCE_LIMIT, "its process was killed twice"))
         yield job, row
 
 
-def _lost_files(lost: Sequence[tuple[str, Sequence[Any], str, str]], kept_files: set[str]) -> list[Row]:
+def lost_files(lost: Sequence[tuple[str, Sequence[Any], str, str]], kept_files: set[str]) -> list[Row]:
     """One row per file of dropped stacks that no kept stack uses, with the first reason it met."""
     rows: dict[str, Row] = {}
     for stage, files, reason, detail in lost:

@@ -66,12 +66,12 @@ def from_codestream(pixels: np.ndarray, precision: int | None, spec: FrameSpec, 
     top = int(pixels.max()) if pixels.size else 0
     if pixels.dtype.kind == "i":
         wins = is_jpeg_2000 and not spec.is_signed
-        return np.array(pixels), _codestream_wins("signed stream, PixelRepresentation 0") if wins else ()
+        return pixels, _codestream_wins("signed stream, PixelRepresentation 0") if wins else ()
     is_wider = top >> spec.bits_stored > 0
     precision = precision or spec.bits_stored
     words = f"stream of {precision} bits, BitsStored {spec.bits_stored}"
     if not spec.is_signed:
-        return np.array(pixels), _codestream_wins(words) if is_wider else ()
+        return pixels, _codestream_wins(words) if is_wider else ()
     n_bits = precision if is_wider or precision < spec.bits_stored else spec.bits_stored
     stored = _extend(pixels, n_bits)
     has_negative = top >> (n_bits - 1) > 0

@@ -1,7 +1,7 @@
 """One compressed frame to its pixels. Runs in the child process (`volumes.decode_child`), never in a worker.
 
-Enters: a codestream, its transfer syntax, the header's shape. Leaves: an array as the codestream has it, and the
-codestream's own precision. Refuses: colour, a shape that differs from the header's.
+Enters: a codestream, its transfer syntax, the header's shape. (RLE needs no codec: `volumes.rle`.) Leaves: an array as
+the codestream has it, and the codestream's own precision. Refuses: colour, a shape that differs from the header's.
 
 imagecodecs decodes first: libjpeg-turbo reads 12-bit and lossless JPEG, which Pillow and GDCM refuse in places, and
 OpenJPEG's sign is the codestream's own. GDCM and pylibjpeg, through pydicom, are asked when it fails.
@@ -49,7 +49,7 @@ def decode_frame(data: bytes, spec: FrameSpec) -> tuple[np.ndarray, int | None]:
     DecodeError
         CODEC_MISSING, DECODE_FAIL, PIXEL_LENGTH.
     """
-    if spec.syntax not in COMPRESSED:
+    if spec.syntax not in COMPRESSED or spec.syntax == RLE:
         raise DecodeError(DropReason.CODEC_MISSING, f"transfer syntax {spec.syntax}")
     failures: list[str] = []
     for decoder in (_decode_first, _decode_pydicom):
@@ -86,8 +86,6 @@ def codestream_precision(data: bytes, syntax: str) -> int | None:
 
 
 def _decode_first(data: bytes, spec: FrameSpec) -> np.ndarray:
-    if spec.syntax == RLE:
-        return _decode_rle(data, spec)
     import imagecodecs
 
     decode: Callable[[bytes], np.ndarray]
@@ -98,15 +96,6 @@ def _decode_first(data: bytes, spec: FrameSpec) -> np.ndarray:
     else:
         decode = imagecodecs.jpeg2k_decode
     return decode(data)
-
-
-def _decode_rle(data: bytes, spec: FrameSpec) -> np.ndarray:
-    from rle.rle import decode_frame as decode
-
-    raw = decode(data, spec.rows * spec.columns, spec.bits_allocated, "<")
-    if spec.bits_allocated not in (8, 16, 32):
-        raise DecodeError(DropReason.BITS, f"BitsAllocated {spec.bits_allocated}")
-    return np.frombuffer(raw, dtype=f"<u{spec.bits_allocated // 8}").reshape(spec.rows, spec.columns)
 
 
 def _decode_pydicom(data: bytes, spec: FrameSpec) -> np.ndarray:

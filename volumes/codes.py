@@ -1,6 +1,6 @@
 """The stored values of a stack, as 16-bit codes with their counts.
 
-Enters: a stack. Leaves: one uint16 array, turned to RAS+ directions, and how often each code occurs. Refuses: values
+Enters: a stack. Leaves: one uint16 array and how often each code occurs. Refuses: values
 that do not fit 16 bits, slices of another size than their header says.
 
 Every stored value is one of 65536 codes. What has to be decided about a series (was the rescale left out, is the sign
@@ -11,19 +11,23 @@ bytes per voxel.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from t3dkit.verdict import Repair
+from volumes import scratch
 from volumes.errors import IntensityError
 from volumes.geometry import SourceGrid
+from volumes.pool import threads_pool
 from volumes.reasons import DropReason
-from volumes.records import Stack
+from volumes.records import Instance, Stack
 
 if TYPE_CHECKING:
-    from volumes.decode import ModalityLut, SlicePixels
+    from volumes.decode import ModalityLut
 
 N_CODES = 65536
 
@@ -59,28 +63,27 @@ class Tally:
     repairs: list[Repair] = field(default_factory=list)
 
 
-def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
-    """Stored values of all slices as 16-bit codes, turned as `grid` says, and their counts."""
-    from volumes.decode import read_slices
+def read_codes(stack: Stack, grid: SourceGrid, *, threads: int = 1) -> Tally:
+    """Stored values of all slices as 16-bit codes, and their counts.
+
+    Slices are in the order of the grid's nodes; rows and columns are as stored (`SourceGrid.flips` says which run
+    the other way). `threads` slices are decompressed at a time.
+    """
     from volumes.kernels import count_codes
 
     n, rows, columns = grid.shape
-    codes = np.empty((n, rows, columns), np.uint16)
+    codes = scratch.take((n, rows, columns))
     tally = Tally(codes, [], {}, np.empty((n, 4), np.uint16))
     repairs: dict[Repair, int] = {}
-    for number, pixels in enumerate(read_slices(stack.slices)):
-        stored = pixels.stored
-        if stored.shape != (rows, columns):
-            detail = f"slice is {stored.shape[0]}x{stored.shape[1]}, header says {rows}x{columns}"
-            raise IntensityError(DropReason.PIXEL_LENGTH, detail)
-        is_signed = _require_16_bits(stored)
+    for number, (rescale, found) in enumerate(_fill(stack, codes[::-1] if grid.flips[0] else codes, threads)):
         target = codes[n - 1 - number if grid.flips[0] else number]
-        np.copyto(target, stored[:: -1 if grid.flips[1] else 1, :: -1 if grid.flips[2] else 1], casting="unsafe")
-        rescale = Rescale(is_signed, pixels.slope, pixels.intercept, pixels.modality_lut, _padding(pixels, is_signed))
-        count_codes(target.reshape(-1), tally.counts.setdefault(rescale, np.zeros(N_CODES, np.int64)))
+        counts = tally.counts.get(rescale)
+        if counts is None:
+            counts = tally.counts[rescale] = np.zeros(N_CODES, np.int64)
+        count_codes(target.reshape(-1), counts)
         tally.rescale_of_slice.append(rescale)
-        tally.corners[number] = stored[[0, 0, -1, -1], [0, -1, 0, -1]].astype(np.uint16)
-        for repair in set(pixels.repairs):
+        tally.corners[number] = target[0, 0], target[0, -1], target[-1, 0], target[-1, -1]
+        for repair in set(found):
             repairs[repair] = repairs.get(repair, 0) + 1
     if grid.flips[0]:
         tally.rescale_of_slice.reverse()
@@ -90,6 +93,83 @@ def read_codes(stack: Stack, grid: SourceGrid) -> Tally:
         for item, count in sorted(repairs.items(), key=lambda pair: (pair[0].code, pair[0].detail))
     ]
     return tally
+
+
+def _fill(stack: Stack, codes: np.ndarray, threads: int) -> Iterator[tuple[Rescale, tuple[Repair, ...]]]:
+    """Read the slices into `codes`, one after the other, those that need no care by the short way."""
+    from volumes.plain import is_packed, is_plain
+
+    number = 0
+    for is_easy, run in itertools.groupby(stack.slices, key=lambda item: is_plain(item[0]) or is_packed(item[0])):
+        slices = list(run)
+        targets = codes[number : number + len(slices)]
+        number += len(slices)
+        if not is_easy:
+            yield from _fill_with_care(slices, targets)
+            continue
+        n_threads = threads if is_packed(slices[0][0]) else 1
+        answers = _fill_all(slices, targets, n_threads)
+        for index, ((instance, frame), repairs) in enumerate(zip(slices, answers, strict=True)):
+            if repairs is not None:
+                yield _rescale_of(instance), repairs
+            else:
+                yield from _fill_with_care([(instance, frame)], targets[index : index + 1])
+
+
+def _fill_all(
+    slices: Sequence[tuple[Instance, int]], targets: np.ndarray, threads: int
+) -> Iterator[tuple[Repair, ...] | None]:
+    """`_fill_easily` for each slice, in their order, `threads` at a time."""
+    if threads <= 1:
+        for (instance, _), target in zip(slices, targets, strict=True):
+            yield _fill_easily(instance, target)
+        return
+    pool = threads_pool(threads)
+    futures = [pool.submit(_fill_easily, item, target) for (item, _), target in zip(slices, targets, strict=True)]
+    try:
+        for future in futures:
+            yield future.result()
+    finally:  # one slice failed: the others need not be read
+        for future in futures:
+            future.cancel()
+
+
+def _fill_easily(instance: Instance, target: np.ndarray) -> tuple[Repair, ...] | None:
+    """Fill `target` with an instance's words; None where that needs care after all."""
+    from volumes.plain import is_plain, read_packed, read_plain
+
+    if is_plain(instance):
+        return () if read_plain(instance, target) else None
+    answer = read_packed(instance)
+    is_signed = instance.pixel_representation == 1
+    if answer is None or answer[0].dtype.itemsize > 2 or (answer[0].dtype.kind == "i") != is_signed:
+        return None
+    np.copyto(target, answer[0], casting="unsafe")
+    return answer[1]
+
+
+def _rescale_of(instance: Instance) -> Rescale:
+    """How a plain instance's codes are to be read."""
+    is_signed = instance.pixel_representation == 1
+    padding = _padding(instance.pixel_padding_value, instance.pixel_padding_limit, is_signed)
+    return Rescale(is_signed, instance.rescale_slope, instance.rescale_intercept, None, padding)
+
+
+def _fill_with_care(
+    slices: Sequence[tuple[Instance, int]], codes: np.ndarray
+) -> Iterator[tuple[Rescale, tuple[Repair, ...]]]:
+    from volumes.decode import read_slices
+
+    rows, columns = codes.shape[1:]
+    for target, pixels in zip(codes, read_slices(slices), strict=True):
+        stored = pixels.stored
+        if stored.shape != (rows, columns):
+            detail = f"slice is {stored.shape[0]}x{stored.shape[1]}, header says {rows}x{columns}"
+            raise IntensityError(DropReason.PIXEL_LENGTH, detail)
+        is_signed = _require_16_bits(stored)
+        np.copyto(target, stored, casting="unsafe")
+        padding = _padding(pixels.padding_value, pixels.padding_limit, is_signed)
+        yield Rescale(is_signed, pixels.slope, pixels.intercept, pixels.modality_lut, padding), pixels.repairs
 
 
 def _require_16_bits(stored: np.ndarray) -> bool:
@@ -103,9 +183,8 @@ def _require_16_bits(stored: np.ndarray) -> bool:
     return is_signed
 
 
-def _padding(pixels: SlicePixels, is_signed: bool) -> tuple[int, int] | None:
+def _padding(value: int | None, limit: int | None, is_signed: bool) -> tuple[int, int] | None:
     """Declared padding as a range of stored values, whichever sign the element was written with (PS3.3 C.7.5.1.1.2)."""
-    value, limit = pixels.padding_value, pixels.padding_limit
     if value is None:
         return None
     ends = sorted(_stored(int(end) & 0xFFFF, is_signed) for end in (value, value if limit is None else limit))

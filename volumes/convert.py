@@ -9,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from t3dkit.verdict import Dropped, Kept, Repair
-from volumes import geometry
+from volumes import geometry, scratch
 from volumes.errors import VolumeError
 from volumes.intensity import Intensities, read_intensities
+from volumes.nifti import MAX_NIFTI1_DIM
 from volumes.reasons import Flag, RepairCode
 from volumes.records import Grid, SliceMap, Stack, Volume
 from volumes.resample import Resampled, native, resample
 
-STAGE_VERSION = 1
+STAGE_VERSION = 2
 """Raised by one whenever the same stack and grid would give other bytes."""
 
 VENDORS = {
@@ -40,7 +41,7 @@ def convert_stack(stack: Stack, grid: Grid, *, threads: int = 1) -> Kept[Volume]
     grid : Grid
         ``spacing_mm=None`` keeps the stack's own voxels.
     threads : int
-        For the resampler.
+        For decompression and resampling.
     """
     try:
         volume = _convert(stack, grid, threads)
@@ -51,9 +52,13 @@ def convert_stack(stack: Stack, grid: Grid, *, threads: int = 1) -> Kept[Volume]
 
 def _convert(stack: Stack, grid: Grid, threads: int) -> Volume:
     source = geometry.source_grid(stack)
-    values = read_intensities(stack, source, grid.hu_range)
+    values = read_intensities(stack, source, grid.hu_range, threads=threads)
     resampled, remarks = _to_grid(values, source, stack, grid, threads)
+    if max(resampled.data.shape) > MAX_NIFTI1_DIM:
+        remarks = (*remarks, Repair(RepairCode.NIFTI2, "x".join(map(str, resampled.data.shape))))
     outside = resampled.outside_fraction
+    if not np.may_share_memory(resampled.data, values.data):
+        scratch.give_back(values.data)
     return Volume(
         data=resampled.data,
         affine_ras=resampled.affine_ras,

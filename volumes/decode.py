@@ -27,13 +27,14 @@ from volumes.archives import MEMBER_LIMIT_BYTES
 from volumes.bits import from_codestream, mask_unused_bits
 from volumes.codecs import JPEG_2000, RLE, FrameSpec
 from volumes.elements import PIXEL_DATA, Bulk
-from volumes.encapsulated import split_frames
+from volumes.encapsulated import PREAMBLE_BYTES, require_no_data_set, split_frames
 from volumes.errors import DecodeError, HeaderError, VolumeError
 from volumes.headers import EXPLICIT_BE, NATIVE_SYNTAXES, Header, read_header
 from volumes.index import padding_value
 from volumes.isolation import decode_isolated
 from volumes.reasons import DropReason, RepairCode
 from volumes.records import FileRef, Instance
+from volumes.rle import decode_rle
 from volumes.sources import open_file, read_bytes
 from volumes.values import Values
 
@@ -200,9 +201,15 @@ class _Image:
         available = self._stream.seek(0, io.SEEK_END) - self._bulk.offset
         if available < min(expected, self._bulk.length):
             raise DecodeError(DropReason.TRUNCATED, f"{available} bytes of pixel data, expected {expected}")
+        self._refuse_second_data_set(self._bulk.offset + self._bulk.length)
         if not expected <= self._bulk.length <= expected + 1:  # one pad byte makes the length even
             raise DecodeError(DropReason.PIXEL_LENGTH, f"{self._bulk.length} bytes of pixel data, expected {expected}")
         return self._bulk.offset
+
+    def _refuse_second_data_set(self, end: int) -> None:
+        """A file may go on behind its pixels (padding, signatures, rubbish), but not with another DICOM file."""
+        self._stream.seek(end)
+        require_no_data_set(self._stream.read(PREAMBLE_BYTES))
 
     def _n_frames(self) -> int:
         return max(self.instance.number_of_frames, 1)
@@ -232,20 +239,33 @@ class _Image:
         return split_frames(data, self._n_frames(), extended_offsets=offsets.value if offsets else b"")
 
     def _decode(self, fragments: list[bytes]) -> tuple[np.ndarray, tuple[Repair, ...]]:
-        _require_not_quarantined(self.instance.file)
-        try:
-            pixels, precision = decode_isolated(b"".join(fragments), self.spec)
-        except DecodeError as error:
-            if error.reason == DropReason.RESOURCE_LIMIT:
-                _quarantine(self.instance.file)
-            raise
-        joined = len(fragments) > 1
-        repairs = (Repair(RepairCode.FRAGMENTS_JOINED, "frame in several fragments"),) if joined else ()
-        if self.spec.syntax == RLE:
-            stored, more = mask_unused_bits(pixels, self.spec, high_bit=self._high_bit())
-        else:
-            stored, more = from_codestream(pixels, precision, self.spec, is_jpeg_2000=self.spec.syntax in JPEG_2000)
-        return stored, repairs + more
+        return decode_fragments(self.instance.file, self.spec, fragments, high_bit=self._high_bit())
+
+
+def decode_fragments(
+    ref: FileRef, spec: FrameSpec, fragments: list[bytes], *, high_bit: int
+) -> tuple[np.ndarray, tuple[Repair, ...]]:
+    """Stored values of one compressed frame, and what was put right.
+
+    Raises
+    ------
+    DecodeError
+        What decoding meets; RESOURCE_LIMIT at once for a file that killed or stalled its decoder before.
+    """
+    joined = (Repair(RepairCode.FRAGMENTS_JOINED, "frame in several fragments"),) if len(fragments) > 1 else ()
+    data = fragments[0] if len(fragments) == 1 else b"".join(fragments)
+    if spec.syntax == RLE:
+        stored, more = mask_unused_bits(decode_rle(data, spec), spec, high_bit=high_bit)
+        return stored, joined + more
+    _require_not_quarantined(ref)
+    try:
+        pixels, precision = decode_isolated(data, spec)
+    except DecodeError as error:
+        if error.reason == DropReason.RESOURCE_LIMIT:
+            _quarantine(ref)
+        raise
+    stored, more = from_codestream(pixels, precision, spec, is_jpeg_2000=spec.syntax in JPEG_2000)
+    return stored, joined + more
 
 
 def _open_image(instance: Instance) -> _Image:

@@ -1,12 +1,14 @@
 """The process in which compressed frames are decoded: it may crash, hang or swell without harm.
 
 Enters: requests on stdin. Leaves: answers on stdout; both are two lengths, a JSON head, raw bytes (nothing is pickled,
-since a codec that was taken over must not reach its parent). Refuses: more memory than `MEMORY_LIMIT_BYTES`.
+since a codec that was taken over must not reach its parent). Pixels go into memory that the parent shares. Refuses:
+more memory than `MEMORY_LIMIT_BYTES`.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import resource
 import struct
@@ -24,27 +26,31 @@ MEMORY_LIMIT_BYTES = 1024**3
 LENGTHS = struct.Struct("<IQ")
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until stdin closes."""
+def serve(requests: BinaryIO, answers: BinaryIO, descriptor: int) -> None:
+    """Answer requests until stdin closes; `descriptor` is the shared memory."""
+    shared = mmap.mmap(-1, 1)
     while len(head := requests.read(LENGTHS.size)) == LENGTHS.size:
         n_json, n_data = LENGTHS.unpack(head)
         request = json.loads(requests.read(n_json))
-        answer, payload = _answer(request, requests.read(n_data))
-        text = json.dumps(answer).encode()
-        answers.write(LENGTHS.pack(len(text), len(payload)) + text)
-        answers.write(payload)
+        if len(shared) != request["shared_bytes"]:
+            shared.close()
+            shared = mmap.mmap(descriptor, request["shared_bytes"])
+        text = json.dumps(_answer(request["spec"], requests.read(n_data), shared)).encode()
+        answers.write(LENGTHS.pack(len(text), 0) + text)
         answers.flush()
 
 
-def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+def _answer(spec: dict[str, Any], data: bytes, shared: mmap.mmap) -> dict[str, Any]:
     try:
-        pixels, precision = decode_frame(data, FrameSpec(**request))
+        pixels, precision = decode_frame(data, FrameSpec(**spec))
     except DecodeError as error:
-        return {"reason": str(error.reason), "detail": error.detail}, b""
+        return {"reason": str(error.reason), "detail": error.detail}
     except MemoryError:
-        return {"reason": str(DropReason.RESOURCE_LIMIT), "detail": "out of memory"}, b""
-    pixels = np.ascontiguousarray(pixels)
-    return {"dtype": pixels.dtype.str, "shape": pixels.shape, "precision": precision}, pixels.tobytes()
+        return {"reason": str(DropReason.RESOURCE_LIMIT), "detail": "out of memory"}
+    if pixels.nbytes > len(shared):
+        return {"reason": str(DropReason.BITS), "detail": f"words of {8 * pixels.itemsize} bits"}
+    np.copyto(np.frombuffer(shared, pixels.dtype, pixels.size).reshape(pixels.shape), pixels)
+    return {"dtype": pixels.dtype.str, "shape": pixels.shape, "precision": precision}
 
 
 def limit_resources() -> None:
@@ -63,4 +69,4 @@ if __name__ == "__main__":
     answers_descriptor = os.dup(1)
     os.dup2(2, 1)
     with open(answers_descriptor, "wb") as answers_stream:
-        serve(sys.stdin.buffer, answers_stream)
+        serve(sys.stdin.buffer, answers_stream, int(sys.argv[1]))

@@ -80,9 +80,9 @@ def _crowded(slices: Sequence[SliceHeader]) -> list[SliceHeader]:
 
 def _place_key(item: SliceHeader) -> Hashable:
     return (
-        tuple(np.round(item.position_lps, 2)),
-        tuple(np.round(item.orientation_lps, 3)),
-        tuple(np.round(item.pixel_spacing_mm, 4)),
+        *(round(value, 2) for value in item.position_lps.tolist()),
+        *(round(value, 3) for value in item.orientation_lps.tolist()),
+        *(round(value, 4) for value in item.pixel_spacing_mm),
         item.instance.rows,
         item.instance.columns,
     )

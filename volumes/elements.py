@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from pydicom.datadict import DicomDictionary
 
 MAX_NESTING = 32
 """Levels of sequences; SR trees of real reports stay below 15."""
+
+MAX_REMEMBERED_BYTES = 4096
+"""Longest sequence whose items are kept for the next file."""
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -32,6 +36,8 @@ LONG_VRS = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"
 KNOWN_VRS = LONG_VRS | frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 
 
+_SHORT_PLAIN = {vr: vr.decode("ascii") for vr in KNOWN_VRS - LONG_VRS}
+_LONG_PLAIN = {vr: vr.decode("ascii") for vr in LONG_VRS - {b"SQ", b"UN"}}
 _LITTLE = (struct.Struct("<HH2sH").unpack_from, struct.Struct("<I").unpack_from, struct.Struct("<HHI").unpack_from)
 _BIG = (struct.Struct(">HH2sH").unpack_from, struct.Struct(">I").unpack_from, struct.Struct(">HHI").unpack_from)
 """Head of an explicit element, a 32-bit length, head of an item or implicit element; compiled once."""
@@ -50,6 +56,9 @@ class Encoding(NamedTuple):
 
     implicit: bool = False
     little: bool = True
+
+
+_EXPLICIT_LITTLE = Encoding()
 
 
 class Element(NamedTuple):
@@ -101,7 +110,12 @@ def parse_elements(
         Sequences do not follow PS3.5 7.5.
     """
     end = len(buffer)
+    is_plain = only_group is None and encoding == _EXPLICIT_LITTLE
     while position < end:
+        if is_plain:
+            position = _parse_plain(buffer, position, end, into)
+            if position == end:
+                break
         if end - position < 8:
             if not any(buffer[position:end]):
                 return end, None  # zeros behind the last element
@@ -113,6 +127,30 @@ def parse_elements(
             return position, Bulk(tag, vr, start, None if length == UNDEFINED_LENGTH else length)
         into[tag], position = _element(buffer, tag, vr, length, start, end, encoding, 0)
     return position, None
+
+
+def _parse_plain(buffer: bytes, position: int, end: int, into: Elements) -> int:
+    """Read explicit little endian elements that are no sequences, the bulk of a header, in one tight loop.
+
+    Stops before the first element that is anything else, or that does not fit: the caller takes the careful way.
+    """
+    unpack, unpack_length, short, long, make = _LITTLE[0], _LITTLE[1], _SHORT_PLAIN, _LONG_PLAIN, tuple.__new__
+    while position + 12 <= end:
+        group, number, vr, length = unpack(buffer, position)
+        name = short.get(vr)
+        start = position + 8
+        if name is None:
+            name = long.get(vr)
+            if name is None:
+                return position
+            (length,) = unpack_length(buffer, start)
+            start += 4
+        stop = start + length
+        if stop > end or group >= 0x7FE0:
+            return position
+        into[group << 16 | number] = make(Element, (name, buffer[start:stop], None))
+        position = stop
+    return position
 
 
 def _element_head(buffer: bytes, position: int, end: int, encoding: Encoding) -> tuple[int, str, int, int]:
@@ -149,10 +187,22 @@ def _element(
         return Element(vr, value), stop
     inner = Encoding(implicit=True) if vr == "UN" else encoding  # PS3.5 6.2.2, note 4
     try:
-        items, _ = _items(buffer, start, stop, inner, depth + 1, has_length=True)
+        items = _value_items(value, inner, depth + 1)
     except (Overrun, Malformed):
         return Element(vr, value), stop  # damaged inside, but its own end is known: kept as bytes
     return Element("SQ", value, items), stop
+
+
+def _value_items(value: bytes, encoding: Encoding, depth: int) -> tuple[Elements, ...]:
+    """The items of a sequence whose bytes are known; the slices of a series mostly repeat each other's."""
+    if len(value) > MAX_REMEMBERED_BYTES:
+        return _items(value, 0, len(value), encoding, depth, has_length=True)[0]
+    return _remembered_items(value, encoding, depth)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_items(value: bytes, encoding: Encoding, depth: int) -> tuple[Elements, ...]:
+    return _items(value, 0, len(value), encoding, depth, has_length=True)[0]
 
 
 def _undefined_items(
@@ -194,7 +244,12 @@ def _item(
     buffer: bytes, position: int, end: int, encoding: Encoding, depth: int, *, has_length: bool
 ) -> tuple[Elements, int]:
     elements: Elements = {}
+    is_plain = encoding == _EXPLICIT_LITTLE
     while not (has_length and position >= end):
+        if is_plain:
+            position = _parse_plain(buffer, position, end, elements)
+            if has_length and position >= end:
+                break
         tag, vr, length, start = _element_head(buffer, position, end, encoding)
         if tag in (ITEM_END, SEQUENCE_END):
             # A missing item delimiter before the sequence's own: hand the latter back.
@@ -220,6 +275,7 @@ def _skip_fragments(buffer: bytes, position: int, end: int, encoding: Encoding) 
         position += length
 
 
+@lru_cache(maxsize=4096)
 def dictionary_vr(tag: int) -> str:
     """The VR that PS3.6 gives `tag`; the first where it gives a choice, ``UN`` for private and unknown tags."""
     if not tag & 0xFFFF:

@@ -16,6 +16,8 @@ from itertools import pairwise
 from volumes.errors import DecodeError
 from volumes.reasons import DropReason
 
+PREAMBLE_BYTES = 132
+"""The preamble and DICM: how a file starts."""
 _ITEM, _END = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0"
 _FRAME_STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP")
 """SOI of the JPEG family, SOC and SIZ of a JPEG 2000 codestream, signature box of a JP2 file."""
@@ -35,7 +37,7 @@ def split_frames(data: bytes, n_frames: int, *, extended_offsets: bytes = b"") -
     Raises
     ------
     DecodeError
-        TRUNCATED, DECODE_FAIL.
+        TRUNCATED, DECODE_FAIL, TRAILING_DATA.
     """
     table, fragments, offsets = _fragments(data)
     if n_frames == 1:
@@ -62,9 +64,16 @@ def _fragments(data: bytes) -> tuple[bytes, list[bytes], list[int]]:
         offsets.append(position - first)
         fragment, position = _item(data, position)
         fragments.append(fragment)
+    require_no_data_set(data[position + 8 : position + 8 + PREAMBLE_BYTES])
     if not fragments:
         raise DecodeError(DropReason.TRUNCATED, "no fragment of pixel data")
     return table, fragments, offsets
+
+
+def require_no_data_set(rest: bytes) -> None:
+    """Refuse what follows the pixels when it is a file of its own (fault A10): its image would be lost in silence."""
+    if rest[128:132] == b"DICM":
+        raise DecodeError(DropReason.TRAILING_DATA, "a second DICOM file follows the first")
 
 
 def _item(data: bytes, position: int) -> tuple[bytes, int]:

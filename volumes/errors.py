@@ -10,23 +10,11 @@ VolumeError            ends as Dropped(reason, detail), in one function
 
 from __future__ import annotations
 
-from t3dkit.verdict import Code, Dropped
+from t3dkit.verdict import VerdictError
 
 
-class VolumeError(Exception):
+class VolumeError(VerdictError):
     """One file, series or stack is at fault; it is dropped and the run goes on."""
-
-    def __init__(self, reason: Code, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}" if detail else str(reason))
-        self.reason = reason
-        self.detail = detail
-
-    def dropped(self) -> Dropped:
-        """The verdict this error stands for."""
-        return Dropped(self.reason, self.detail)
-
-    def __reduce__(self) -> tuple[type, tuple[Code, str]]:
-        return type(self), (self.reason, self.detail)  # so that it survives a trip between processes
 
 
 class SourceError(VolumeError):

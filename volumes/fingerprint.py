@@ -21,6 +21,7 @@ MIN_VOXELS = 10_000
 
 AIR_RANGE_HU = (-1150, -850)
 SOFT_RANGE_HU = (-200, 300)
+FAT_RANGE_HU = (-140, -50)
 AIR_OFF_HU = 40
 """Air of real scanners lies within this of -1000; clipped air at -1024 as well."""
 
@@ -91,6 +92,18 @@ def is_decisive(histogram: np.ndarray) -> bool:
     )
 
 
+def why_unproven(histogram: np.ndarray) -> str | None:
+    """What is missing before values of an unknown kind may be called HU: something as light as air or fat.
+
+    MR, PET and label maps have nothing well below zero, and neither has a CT that was stored without its intercept.
+    """
+    if histogram.sum() < MIN_VOXELS:
+        return "too few voxels to show what their values are"
+    if _share(histogram, *AIR_RANGE_HU) > 0.005 or _share(histogram, *FAT_RANGE_HU) > 0.005:
+        return None
+    return "nothing lies where air or fat would"
+
+
 def why_shifted(histogram: np.ndarray) -> str | None:
     """What suggests a calibration off by some tens of HU; worth a flag, no more."""
     if histogram.sum() < MIN_VOXELS:
@@ -104,9 +117,9 @@ def why_shifted(histogram: np.ndarray) -> str | None:
 def why_windowed(histogram: np.ndarray) -> str | None:
     """What shows that a display window was burned into the values (fault E12).
 
-    A window leaves at most 256 equally spaced levels with both ends saturated; or, when it was written back as HU, a
-    range of less than 1000 HU with both ends saturated. A few levels, or levels here and there, are a phantom or a
-    mask, not a window.
+    A window leaves at most 256 equally spaced levels over its whole range with both ends saturated; or, when it was
+    written back as HU, a range of less than 1000 HU with both ends saturated. A few levels, or levels here and there,
+    are a phantom or a mask, not a window.
     """
     occupied = np.flatnonzero(histogram)
     total = int(histogram.sum())
@@ -114,12 +127,15 @@ def why_windowed(histogram: np.ndarray) -> str | None:
         return None
     bottom, top = histogram[occupied[0]] / total, histogram[occupied[-1]] / total
     gaps = np.diff(occupied)
-    is_even = float(np.mean(np.abs(gaps - np.median(gaps)) <= 1)) > 0.8
+    extent = int(HU_BINS[occupied[-1]] - HU_BINS[occupied[0]])
+    near = np.abs(gaps - np.median(gaps)) <= 1
+    step = float(gaps[near].mean())
+    is_even = float(near.mean()) > 0.8 and extent <= 1.05 * GREY_LEVELS * step
     if len(occupied) <= GREY_LEVELS and is_even and bottom > 0.005 and top > 0.0005:
         return f"{len(occupied)} grey levels, the lowest and highest saturated"
-    extent = HU_BINS[occupied[-1]] - HU_BINS[occupied[0]]
-    if extent <= 1000 and bottom > 0.01 and top > 0.01:
-        return f"a range of {extent} HU with {bottom:.0%} and {top:.0%} of the voxels at its ends"
+    is_spike = top > 0.0005 and histogram[occupied[-1]] > 3 * histogram[occupied[-4:-1]].max()
+    if extent <= 1000 and bottom > 0.01 and (top > 0.01 or is_spike):
+        return f"a range of {extent} HU with {bottom:.0%} and {top:.1%} of the voxels at its ends"
     return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -70,7 +71,7 @@ def unit_orientation(orientation: tuple[float, ...] | np.ndarray | None) -> np.n
 
     Returns
     -------
-    (6,) float64
+    (6,) float64, read-only
         Row direction (along which the column index grows), then column direction.
 
     Raises
@@ -84,7 +85,12 @@ def unit_orientation(orientation: tuple[float, ...] | np.ndarray | None) -> np.n
     """
     if orientation is None or len(orientation) != 6:
         raise SeriesGeometryError(DropReason.GEOM_NO_ORIENTATION, "ImageOrientationPatient is absent")
-    row, column = np.asarray(orientation, dtype=float).reshape(2, 3)
+    return _unit_orientation(tuple(map(float, orientation)))
+
+
+@lru_cache(maxsize=1024)
+def _unit_orientation(orientation: tuple[float, ...]) -> np.ndarray:
+    row, column = np.array(orientation).reshape(2, 3)
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if not np.all(np.isfinite(lengths)) or max(abs(length - 1) for length in lengths) > UNIT_TOLERANCE:
         detail = f"lengths of the direction vectors are {lengths[0]:.4g} and {lengths[1]:.4g}, expected 1"
@@ -94,7 +100,9 @@ def unit_orientation(orientation: tuple[float, ...] | np.ndarray | None) -> np.n
         detail = f"direction vectors are {np.degrees(np.arccos(row @ column)):.2f} degrees apart, expected 90"
         raise SeriesGeometryError(DropReason.GEOM_ORIENTATION, detail)
     column = column - (row @ column) * row
-    return np.concatenate([row, column / np.linalg.norm(column)])
+    unit = np.concatenate([row, column / np.linalg.norm(column)])
+    unit.flags.writeable = False  # the slices of a series share it
+    return unit
 
 
 def require_pixel_spacing(spacing_mm: tuple[float, float] | None) -> tuple[float, float]:

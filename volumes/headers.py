@@ -220,6 +220,7 @@ def _uid(element: Element | None) -> str:
     return element.value.decode("ascii", "replace").strip("\0 ") if element else ""
 
 
+NIFTI = "NIfTI"
 _FORMATS = (
     (b"%PDF", "PDF"),
     (b"\xff\xd8\xff", "JPEG picture"),
@@ -245,7 +246,7 @@ def guess_format(head: bytes) -> str:
         if head.startswith(magic):
             return words
     if head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] == b"n+2\0":
-        return "NIfTI"
+        return NIFTI
     if head[:512].lstrip().lower().startswith((b"<html", b"<!doctype html")):
         return "HTML"
     if head and all(byte >= 32 or byte in b"\t\n\r\f" for byte in head[:512]):

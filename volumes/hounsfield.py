@@ -6,6 +6,7 @@ what had to be put right. Refuses: to believe a header that the values contradic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,13 +104,14 @@ def _reading(
     intercept: float | None = None,
     is_signed: bool | None = None,
     wrap_bits: int | None = None,
+    lut: Callable[[np.ndarray], np.ndarray] = lambda output: output,
 ) -> Reading:
-    """Read as the header says, except for what is overridden."""
+    """Read as the header says, except for what is overridden; `lut` changes what a modality LUT puts out."""
     tables, padding = {}, {}
     for rescale in tally.counts:
         values = code_values(rescale.is_signed if is_signed is None else is_signed, wrap_bits=wrap_bits)
         if rescale.lut is not None:
-            table = rescale.lut.apply(values)
+            table = lut(rescale.lut.apply(values))
         else:
             offset = intercept if intercept is not None else rescale.intercept
             table = values * (1.0 if rescale.slope is None else rescale.slope) + (0.0 if offset is None else offset)
@@ -182,7 +184,9 @@ def _reread(tally: Tally, head: Instance, problem: str, *, is_sign: bool) -> tup
     bits = head.bits_stored or 16
     declared_signed = all(rescale.is_signed for rescale in tally.counts)
     candidates: list[tuple[Reading, Repair]] = []
-    if not declared_signed:
+    if all(rescale.lut is not None for rescale in tally.counts):
+        candidates = _lut_readings(tally)
+    elif not declared_signed:
         detail = "declared unsigned, values are signed"
         candidates.append((_reading(tally, is_signed=True), Repair(RepairCode.PIXREP, detail)))
         if bits == 12:
@@ -196,6 +200,16 @@ def _reread(tally: Tally, head: Instance, problem: str, *, is_sign: bool) -> tup
         if fingerprint.why_implausible(histogram) is None and not np.count_nonzero(histogram[: -2000 + 32768]) > 8:
             return reading, repair
     raise IntensityError(DropReason.HU_SIGN if is_sign else DropReason.HU_IMPLAUSIBLE, problem)
+
+
+def _lut_readings(tally: Tally) -> list[tuple[Reading, Repair]]:
+    """A modality LUT puts out unsigned words (PS3.3 C.11.1.1), so HU below 0 are either folded or shifted."""
+    signed = _reading(tally, lut=lambda output: np.where(output >= N_CODES // 2, output - N_CODES, output))
+    shifted = _reading(tally, lut=lambda output: output - 1024)
+    return [
+        (signed, Repair(RepairCode.PIXREP, "values of the modality LUT are signed")),
+        (shifted, Repair(RepairCode.RESCALE_ASSUMED, "values of the modality LUT less 1024")),
+    ]
 
 
 def _unsigned(tally: Tally, bits: int) -> Reading:

@@ -12,6 +12,7 @@ left out on purpose: they hold clinical words, and scrubbing those would eat the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from pydicom.datadict import DicomDictionary
 
@@ -63,14 +64,21 @@ def read_identifiers(elements: Elements, *, charset: bytes = b"") -> tuple[tuple
 def _walk(elements: Elements, charset: bytes) -> Iterator[tuple[str, str]]:
     own = elements.get(SPECIFIC_CHARACTER_SET)
     charset = own.value if own and own.value else charset
-    for tag, element in elements.items():
-        if element.items is not None:
-            for item in element.items:
+    named = NAMED_TAGS
+    for tag, (vr, value, items) in elements.items():
+        if items is not None:
+            for item in items:
                 yield from _walk(item, charset)
-        elif (tag in NAMED_TAGS or (tag & 0x10000 and element.vr in NAMED_VRS)) and element.value:
-            vr = dictionary_vr(tag) if tag in NAMED_TAGS else element.vr
-            for value in decode_text(element.value, charset).split("\\"):
-                yield from ((_keyword(tag), part) for part in _parts(value, vr))
+        elif value and (tag in named or (tag & 0x10000 and vr in NAMED_VRS)):
+            yield from _pairs(tag, vr, value, charset)
+
+
+@lru_cache(maxsize=4096)
+def _pairs(tag: int, vr: str, value: bytes, charset: bytes) -> tuple[tuple[str, str], ...]:
+    """(keyword, value) of one element; the slices of a series repeat each other's."""
+    vr = dictionary_vr(tag) if tag in NAMED_TAGS else vr
+    keyword = _keyword(tag)
+    return tuple((keyword, part) for text in decode_text(value, charset).split("\\") for part in _parts(text, vr))
 
 
 def _parts(value: str, vr: str) -> Iterator[str]:

@@ -6,11 +6,13 @@ truncated or damaged image is found by `volumes.decode`, so that its series is h
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from t3dkit.verdict import Repair
 from volumes.codecs import LOSSY
 from volumes.elements import PIXEL_DATA
 from volumes.errors import HeaderError, VolumeError
-from volumes.functional_groups import pair, read_frames, shared_item, triple
+from volumes.functional_groups import PER_FRAME, SHARED, pair, read_frames, shared_item, triple
 from volumes.headers import META_SOP_CLASS_UID, META_SOP_INSTANCE_UID, Header, TruncatedHeaderError, read_header
 from volumes.identifiers import read_identifiers
 from volumes.reasons import DropReason, Flag, RepairCode
@@ -49,8 +51,31 @@ IMAGE_SOP_CLASSES = (
 SPECTROSCOPY_SOP_CLASS = "1.2.840.10008.5.1.4.1.1.4.2"
 
 
-def read_instance(ref: FileRef) -> Instance | FileDrop:
+BY_FRAME_TAGS = frozenset(map(tag_of, (SHARED, PER_FRAME, "ModalityLUTSequence")))
+"""Sequences that `_type_shared` looks into; where one is there, nothing is remembered."""
+SHARED_KEYWORDS = (
+    # _patient
+    "Modality PatientID IssuerOfPatientID PatientBirthDate PatientSex PatientAge AccessionNumber StudyDate StudyTime "
+    # _series
+    "SeriesNumber StudyDescription SeriesDescription ProtocolName BodyPartExamined ImageType Manufacturer "
+    "ManufacturerModelName BurnedInAnnotation PatientPosition FrameOfReferenceUID "
+    # _acquisition
+    "ImagesInAcquisition ConvolutionKernel KVP ContrastBolusAgent SliceThickness GantryDetectorTilt "
+    # _pixels
+    "PixelRepresentation Rows Columns SamplesPerPixel PhotometricInterpretation BitsAllocated BitsStored "
+    "PixelSpacing ImageOrientationPatient RescaleSlope RescaleIntercept RescaleType PixelPaddingValue "
+    "PixelPaddingRangeLimit HighBit"
+)
+"""Every element that `_type_shared` reads, but for sequences; a test holds the two together."""
+SHARED_TAGS = tuple(map(tag_of, SHARED_KEYWORDS.split()))
+MAX_REMEMBERED = 4096
+
+
+def read_instance(ref: FileRef, *, may_lack_uids: bool = False) -> Instance | FileDrop:
     """The typed header of `ref`, or why it has none.
+
+    An instance without all of its UIDs is a drop (NO_UID), unless it `may_lack_uids`, since the caller knows its
+    neighbours and will fill them (`volumes.missing_uids`).
 
     Never raises for a bad file. A drop names the series where the header still tells it, so that the rest of that
     series is not mistaken for the whole.
@@ -62,10 +87,10 @@ def read_instance(ref: FileRef) -> Instance | FileDrop:
         return FileDrop(ref, error.reason, error.detail, _series_uid(Values(error.elements)))
     except VolumeError as error:
         return FileDrop(ref, error.reason, error.detail)
-    return instance_of(ref, header)
+    return instance_of(ref, header, may_lack_uids=may_lack_uids)
 
 
-def instance_of(ref: FileRef, header: Header) -> Instance | FileDrop:
+def instance_of(ref: FileRef, header: Header, *, may_lack_uids: bool = False) -> Instance | FileDrop:
     """Type the values of a parsed header."""
     repairs = list(header.repairs)
     if ref.is_salvaged:
@@ -80,7 +105,7 @@ def instance_of(ref: FileRef, header: Header) -> Instance | FileDrop:
         "SeriesInstanceUID": values.uid("SeriesInstanceUID"),
     }
     missing = [keyword for keyword, uid in uids.items() if not uid]
-    if missing:
+    if missing and not (may_lack_uids and _could_be_image(values)):
         return FileDrop(ref, DropReason.NO_UID, " ".join(missing), uids["SeriesInstanceUID"])
     kind = _kind(sop_class, header.bulk is not None and header.bulk.tag == PIXEL_DATA)
     try:
@@ -104,31 +129,77 @@ def _instance(
         study_instance_uid=uids["StudyInstanceUID"],
         series_instance_uid=uids["SeriesInstanceUID"],
         transfer_syntax_uid=header.transfer_syntax_uid,
-        modality=values.text("Modality"),
         identifiers=read_identifiers(header.elements),
         number_of_frames=number_of_frames,
         has_pixels=header.bulk is not None and header.bulk.tag == PIXEL_DATA,
+        **_place_of_pixels(header),
         frames=read_frames(values, number_of_frames) if is_image else (),
-        **_patient(values),
-        **_series(values),
-        **_acquisition(values),
-        **(_pixels(values) if is_image else {}),
+        **_shared(values, is_image=is_image),
+        **_own(values, is_image=is_image),
         repairs=tuple(values.repairs),
     )
 
 
-def _patient(values: Values) -> dict:
+def _place_of_pixels(header: Header) -> dict:
+    bulk = header.bulk
+    if bulk is None or bulk.tag != PIXEL_DATA or header.deflated_from is not None:
+        return {}
+    return {"pixel_offset": bulk.offset, "pixel_length": bulk.length}
+
+
+def _own(values: Values, *, is_image: bool) -> dict:
+    """What differs from slice to slice."""
     order = values.item("IssuerOfAccessionNumberSequence")
+    issuer = (order.text("LocalNamespaceEntityID") or order.text("UniversalEntityID")) if order else None
     return {
+        "issuer_of_accession": issuer,
+        "instance_number": values.integer("InstanceNumber"),
+        "acquisition_number": values.integer("AcquisitionNumber"),
+        "acquisition_time": values.text("AcquisitionTime") or values.text("AcquisitionDateTime"),
+        "temporal_position": values.integer("TemporalPositionIdentifier"),
+        "image_position_lps": triple(values, "ImagePositionPatient") if is_image else None,
+    }
+
+
+def _shared(values: Values, *, is_image: bool) -> dict:
+    """What the slices of a series mostly share: typed once, and found again by the bytes that it was typed from."""
+    get = values.elements.get
+    if not BY_FRAME_TAGS.isdisjoint(values.elements):
+        return _type_shared(values, is_image=is_image)
+    key = (is_image, values.little, values.charset, tuple([get(tag) for tag in SHARED_TAGS]))
+    known = _remembered.get(key)
+    if known is None:
+        noted = Values(values.elements, little=values.little, charset=values.charset)
+        known = (_type_shared(noted, is_image=is_image), tuple(noted.repairs))
+        if len(_remembered) >= MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[key] = known
+    fields, repairs = known
+    values.repairs += [repair for repair in repairs if repair not in values.repairs]
+    return fields
+
+
+_remembered: dict[tuple, tuple[dict, tuple[Repair, ...]]] = {}
+
+
+def _type_shared(values: Values, *, is_image: bool) -> dict:
+    return {
+        **_patient(values),
+        **_series(values),
+        **_acquisition(values),
+        **(_pixels(values) if is_image else {}),
+    }
+
+
+def _patient(values: Values) -> dict:
+    return {
+        "modality": values.text("Modality"),
         "patient_id": values.text("PatientID"),
         "issuer_of_patient_id": values.text("IssuerOfPatientID"),
         "patient_birth_date": _date(values, "PatientBirthDate"),
         "patient_sex": values.text("PatientSex"),
         "patient_age_years": _age_years(values.text("PatientAge")),
         "accession_number": values.text("AccessionNumber"),
-        "issuer_of_accession": (order.text("LocalNamespaceEntityID") or order.text("UniversalEntityID"))
-        if order
-        else None,
         "study_date": _date(values, "StudyDate"),
         "study_time": values.text("StudyTime"),
     }
@@ -137,7 +208,6 @@ def _patient(values: Values) -> dict:
 def _series(values: Values) -> dict:
     return {
         "series_number": values.integer("SeriesNumber"),
-        "instance_number": values.integer("InstanceNumber"),
         "study_description": values.text("StudyDescription"),
         "series_description": values.text("SeriesDescription"),
         "protocol_name": values.text("ProtocolName"),
@@ -156,9 +226,6 @@ def _acquisition(values: Values) -> dict:
     reconstruction = shared_item(values, "CTReconstructionSequence") or values
     x_ray = shared_item(values, "CTXRayDetailsSequence") or values
     return {
-        "acquisition_number": values.integer("AcquisitionNumber"),
-        "acquisition_time": values.text("AcquisitionTime") or values.text("AcquisitionDateTime"),
-        "temporal_position": values.integer("TemporalPositionIdentifier"),
         "images_in_acquisition": values.integer("ImagesInAcquisition"),
         "convolution_kernel": "\\".join(reconstruction.texts("ConvolutionKernel")) or None,
         "contrast_bolus_agent": values.text("ContrastBolusAgent"),
@@ -180,13 +247,14 @@ def _pixels(values: Values) -> dict:
         "bits_stored": values.integer("BitsStored", needed=True),
         "pixel_representation": representation,
         "pixel_spacing_mm": pair(values, "PixelSpacing"),
-        "image_position_lps": triple(values, "ImagePositionPatient"),
         "image_orientation_lps": values.numbers("ImageOrientationPatient", count=6),
         "rescale_slope": values.number("RescaleSlope", needed=True),
         "rescale_intercept": values.number("RescaleIntercept", needed=True),
         "rescale_type": values.text("RescaleType"),
         "has_modality_lut": values.item("ModalityLUTSequence") is not None,
+        "high_bit": values.integer("HighBit"),
         "pixel_padding_value": padding_value(values, "PixelPaddingValue", is_signed=representation == 1),
+        "pixel_padding_limit": padding_value(values, "PixelPaddingRangeLimit", is_signed=representation == 1),
     }
 
 
@@ -202,6 +270,7 @@ def padding_value(values: Values, keyword: str, *, is_signed: bool) -> int | Non
     return value
 
 
+@lru_cache(maxsize=256)
 def _kind(sop_class: str, has_pixels: bool) -> InstanceKind:
     if sop_class.startswith(REPORT_SOP_CLASSES):
         return "other" if sop_class in NOT_REPORT_SOP_CLASSES else "report"
@@ -209,6 +278,11 @@ def _kind(sop_class: str, has_pixels: bool) -> InstanceKind:
         return "other"
     known = any(sop_class == root or sop_class.startswith(root + ".") for root in IMAGE_SOP_CLASSES)
     return "image" if has_pixels or known else "other"
+
+
+def _could_be_image(values: Values) -> bool:
+    """Whether it is worth to look for the UIDs of an instance: it has a modality and a matrix."""
+    return bool(values.text("Modality")) and values.integer("Rows") is not None
 
 
 def _date(values: Values, keyword: str) -> str | None:

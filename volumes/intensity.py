@@ -1,6 +1,6 @@
 """From stored values to Hounsfield units, once.
 
-Enters: a stack. Leaves: one int16 array of HU, turned to RAS+ directions, with what was repaired. Refuses: values that
+Enters: a stack. Leaves: one int16 array of HU, with what was repaired. Refuses: values that
 do not show what they are.
 """
 
@@ -31,7 +31,7 @@ class Intensities:
     Parameters
     ----------
     data : (slices, rows, columns) int16
-        HU for CT, arbitrary units for MR; turned as the grid says.
+        HU for CT, arbitrary units for MR. Slices in the order of the grid's nodes, rows and columns as stored.
     fill : int
         Air: what lies outside.
     padding_fraction : float
@@ -47,7 +47,7 @@ class Intensities:
     repairs: tuple[Repair, ...]
 
 
-def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int]) -> Intensities:
+def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int], *, threads: int = 1) -> Intensities:
     """Read the slices of a stack and turn them to HU.
 
     Raises
@@ -57,14 +57,15 @@ def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int]) 
     DecodeError
         A slice cannot be decoded: the stack is never shorter than its header says.
     """
-    tally = read_codes(stack, grid)
+    tally = read_codes(stack, grid, threads=threads)
     if stack.head.modality == "CT":
         reading, repairs = decide(tally, stack.head)
-        return _apply(tally, reading, hu_range, repairs)
+        return apply_reading(tally, reading, hu_range, repairs)
     return _arbitrary(tally)
 
 
-def _apply(tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair]) -> Intensities:
+def apply_reading(tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair]) -> Intensities:
+    """Turn the codes to HU in place: padding to air, clipped to `hu_range`."""
     from volumes.kernels import apply_table
 
     low, high = hu_range

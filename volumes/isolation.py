@@ -8,7 +8,9 @@ Each thread of a worker has a child of its own, started with the first compresse
 
 from __future__ import annotations
 
+import fcntl
 import json
+import mmap
 import os
 import select
 import subprocess
@@ -29,6 +31,9 @@ from volumes.reasons import DropReason
 TIMEOUT_S = 20.0
 """For one frame; the slowest real ones (JPEG 2000, 4096 x 4096) take two seconds."""
 MAX_TRIES = 2
+MAX_WORD_BYTES = 4
+DTYPES = frozenset({"|u1", "|i1", "<u2", "<i2", "<u4", "<i4"})
+"""What a child may answer with."""
 _READ_BYTES = 1024**2
 
 
@@ -40,22 +45,57 @@ class ChildDiedError(Exception):
         self.may_retry = may_retry
 
 
+class SharedPixels:
+    """Memory without a name that a child process writes to; sealed, so that the child cannot shorten it."""
+
+    def __init__(self) -> None:
+        self.descriptor = os.memfd_create("pixels", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+        self.n_bytes = 0
+        self._map: mmap.mmap | None = None
+
+    def grow(self, n_bytes: int) -> None:
+        """Make it at least `n_bytes` long."""
+        if n_bytes > self.n_bytes:
+            os.ftruncate(self.descriptor, n_bytes)
+            if self._map is not None:
+                self._map.close()
+            self._map = mmap.mmap(self.descriptor, n_bytes)
+            self.n_bytes = n_bytes
+
+    def pixels(self, dtype: str, rows: int, columns: int) -> np.ndarray:
+        """A copy of what the child wrote."""
+        assert self._map is not None
+        return np.frombuffer(self._map, dtype, rows * columns).reshape(rows, columns).copy()
+
+    def close(self) -> None:
+        """Let it go."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+
+
 class ChildDecoder:
-    """A decoding process and the pipes to it."""
+    """A decoding process, the pipes to it, and memory that both see, through which pixels come back."""
 
     def __init__(self) -> None:
         self.process_id = os.getpid()
+        self._shared = SharedPixels()
         root = str(Path(__file__).resolve().parents[1])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "volumes.decode_child"],
+            [sys.executable, "-m", "volumes.decode_child", str(self._shared.descriptor)],
+            pass_fds=(self._shared.descriptor,),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
             bufsize=0,
         )
-        self.stop = weakref.finalize(self, _stop, self._child)
+        self.stop = weakref.finalize(self, _stop, self._child, self._shared)
         requests, answers = self._child.stdin, self._child.stdout
         if requests is None or answers is None:
             raise ChildDiedError("the decoder has no pipes", may_retry=False)
@@ -73,17 +113,19 @@ class ChildDecoder:
         ChildDiedError
             There is no answer and never will be.
         """
-        text = json.dumps(asdict(spec)).encode()
+        self._shared.grow(MAX_WORD_BYTES * spec.rows * spec.columns)
+        text = json.dumps({"spec": asdict(spec), "shared_bytes": self._shared.n_bytes}).encode()
         deadline = time.monotonic() + timeout_s
         self._send(memoryview(LENGTHS.pack(len(text), len(data)) + text + data), deadline)
         n_json, n_data = LENGTHS.unpack(self._receive(LENGTHS.size, deadline))
-        if n_json > 64 * 1024 or n_data > 2 * 8 * spec.rows * spec.columns:
+        if n_json > 64 * 1024 or n_data:
             raise ChildDiedError("an answer that is none", may_retry=False)
         answer = json.loads(bytes(self._receive(n_json, deadline)))
-        payload = self._receive(n_data, deadline)
         if "reason" in answer:
             raise DecodeError(DropReason(answer["reason"]), answer["detail"])
-        return np.frombuffer(payload, dtype=answer["dtype"]).reshape(answer["shape"]), answer["precision"]
+        if answer["dtype"] not in DTYPES or answer["shape"] != [spec.rows, spec.columns]:
+            raise ChildDiedError("an answer that is none", may_retry=False)
+        return self._shared.pixels(answer["dtype"], spec.rows, spec.columns), answer["precision"]
 
     def _send(self, data: memoryview, deadline: float) -> None:
         while data:
@@ -150,7 +192,8 @@ def _child() -> ChildDecoder:
     return child
 
 
-def _stop(child: subprocess.Popen) -> None:
+def _stop(child: subprocess.Popen, shared: SharedPixels) -> None:
+    shared.close()
     child.kill()
     for stream in (child.stdin, child.stdout):
         if stream:

@@ -32,6 +32,69 @@ def count_codes(codes: np.ndarray, counts: np.ndarray) -> None:
 
 
 @_compiled
+def unpack_segment(packed: Any, words: Any, column: int) -> int:
+    """Unpack one RLE segment (1-D uint8) into a column of `words` ((n, k) uint8); bytes written, at most n.
+
+    PS3.5 G.3.2: a length n of 0 .. 127 is followed by n + 1 literal bytes, 129 .. 255 by one byte that repeats
+    257 - n times, 128 by nothing.
+    """
+    n_words, end = words.shape[0], packed.size
+    position = written = np.int64(0)
+    while position < end and written < n_words:
+        length = np.int64(packed[position])
+        position += 1
+        if length < 128:
+            count = min(length + 1, n_words - written, end - position)
+            for index in range(count):
+                words[written + index, column] = packed[position + index]
+            position += length + 1
+            written += count
+        elif length > 128:
+            if position >= end:
+                break
+            count = min(257 - length, n_words - written)
+            value = packed[position]
+            for index in range(count):
+                words[written + index, column] = value
+            position += 1
+            written += count
+    return int(written)
+
+
+@_compiled
+def turn_planes(data: np.ndarray, flip_rows: bool, flip_columns: bool) -> None:
+    """Reverse rows, columns or both of every plane of a (z, y, x) array, in place."""
+    n_z, n_y, n_x = data.shape
+    plane = np.empty((n_y, n_x), data.dtype)
+    for z in range(n_z):
+        for y in range(n_y):
+            source, target = data[z, n_y - 1 - y if flip_rows else y], plane[y]
+            if flip_columns:
+                for x in range(n_x):
+                    target[x] = source[n_x - 1 - x]
+            else:
+                for x in range(n_x):
+                    target[x] = source[x]
+        data[z] = plane
+
+
+@_compiled
+def stray_bits(codes: np.ndarray, bits: int, is_signed: bool) -> int:
+    """Bits above the `bits` stored ones, over all `codes` (1-D uint16), that are neither 0 nor a copied sign."""
+    seen = np.uint16(0)
+    if is_signed:
+        shift = 16 - bits
+        for index in range(codes.size):
+            code = np.int16(codes[index])
+            seen |= np.uint16(code ^ (np.int16(code << shift) >> shift))
+    else:
+        for index in range(codes.size):
+            seen |= codes[index]
+        seen = np.uint16(seen >> bits)
+    return int(seen)
+
+
+@_compiled
 def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """out[i] = table[codes[i]]; `codes` (1-D uint16) and `out` (1-D int16) may share memory."""
     for index in range(codes.size):
@@ -39,7 +102,80 @@ def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
 
 
 @_compiled
-def resample_planes(
+def _mix_slices(source, y, first, begin, end, weights, offset, line):  # type: ignore[no-untyped-def]
+    """line = sum over t in [begin, end) of weights[t] * (source[first + t, y] - offset); unrolled to three slices."""
+    n = line.size
+    a = begin
+    if end - begin == 1:
+        w0, s0 = weights[a], source[first + a, y]
+        for x in range(n):
+            line[x] = w0 * (np.float32(s0[x]) - offset)
+    elif end - begin == 2:
+        w0, s0 = weights[a], source[first + a, y]
+        w1, s1 = weights[a + 1], source[first + a + 1, y]
+        for x in range(n):
+            line[x] = w0 * (np.float32(s0[x]) - offset) + w1 * (np.float32(s1[x]) - offset)
+    elif end - begin == 3:
+        w0, s0 = weights[a], source[first + a, y]
+        w1, s1 = weights[a + 1], source[first + a + 1, y]
+        w2, s2 = weights[a + 2], source[first + a + 2, y]
+        for x in range(n):
+            line[x] = (
+                w0 * (np.float32(s0[x]) - offset)
+                + w1 * (np.float32(s1[x]) - offset)
+                + w2 * (np.float32(s2[x]) - offset)
+            )
+    else:
+        for x in range(n):
+            line[x] = np.float32(0.0)
+        for t in range(begin, end):
+            w0, s0 = weights[t], source[first + t, y]
+            for x in range(n):
+                line[x] += w0 * (np.float32(s0[x]) - offset)
+
+
+@_compiled
+def _along_row(row, first, weights, values):  # type: ignore[no-untyped-def]
+    """values[x] = sum over t of weights[x, t] * row[first[x] + t]; unrolled for the usual numbers of taps."""
+    n, taps = weights.shape
+    if taps == 2:
+        for x in range(n):
+            f = first[x]
+            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1]
+    elif taps == 3:
+        for x in range(n):
+            f = first[x]
+            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1] + weights[x, 2] * row[f + 2]
+    elif taps == 4:
+        for x in range(n):
+            f = first[x]
+            values[x] = (
+                weights[x, 0] * row[f]
+                + weights[x, 1] * row[f + 1]
+                + weights[x, 2] * row[f + 2]
+                + weights[x, 3] * row[f + 3]
+            )
+    elif taps == 5:
+        for x in range(n):
+            f = first[x]
+            values[x] = (
+                weights[x, 0] * row[f]
+                + weights[x, 1] * row[f + 1]
+                + weights[x, 2] * row[f + 2]
+                + weights[x, 3] * row[f + 3]
+                + weights[x, 4] * row[f + 4]
+            )
+    else:
+        for x in range(n):
+            f = first[x]
+            value = np.float32(0.0)
+            for t in range(taps):
+                value += weights[x, t] * row[f + t]
+            values[x] = value
+
+
+@_compiled
+def resample_straight(
     source: np.ndarray,
     fill: float,
     limits: np.ndarray,
@@ -53,7 +189,76 @@ def resample_planes(
     begin: int,
     end: int,
 ) -> None:
-    """Fill output planes `begin` .. `end` of a separable resampling.
+    """Fill output planes `begin` .. `end` of a separable resampling whose slices lie straight above one another.
+
+    Slices are mixed first, row by row, then rows, then voxels of a row: what is in work fits the first-level cache,
+    and only `source` streams through.
+
+    Parameters
+    ----------
+    source : (z, y, x) int16
+    fill : float
+        Where all weights of an axis are zero, this value comes out.
+    limits : (2,) float32
+        Results are clipped to these.
+    z_first, y_first, x_first : (zo,), (yo,), (xo,) int64
+        First source index of each target; may lie outside where its weights are zero.
+    z_weights, y_weights, x_weights : (zo, tz), (yo, ty), (xo, tx) float32
+    out : (zo, yo, xo) int16
+    """
+    n_z, n_y, n_x = source.shape
+    n_yo, n_xo = out.shape[1], out.shape[2]
+    taps_z, taps_y, taps_x = z_weights.shape[1], y_weights.shape[1], x_weights.shape[1]
+    offset = np.float32(fill)
+    low, high = limits[0] - offset, limits[1] - offset
+    ring = np.empty((taps_y, n_x), np.float32)
+    held = np.empty(taps_y, np.int64)
+    padded = np.zeros(n_x + 2 * taps_x, np.float32)  # zeros at both ends, so that no tap needs a test
+    row = padded[taps_x : taps_x + n_x]
+    start = np.minimum(np.maximum(x_first + taps_x, 0), n_x + taps_x)
+    values = np.empty(n_xo, np.float32)
+    for zo in range(begin, end):
+        held[:] = -1
+        first, a, b = z_first[zo], 0, taps_z
+        while a < b and (z_weights[zo, a] == 0.0 or first + a < 0):
+            a += 1
+        while b > a and (z_weights[zo, b - 1] == 0.0 or first + b > n_z):
+            b -= 1
+        for yo in range(n_yo):
+            for x in range(n_x):
+                row[x] = np.float32(0.0)
+            for t in range(taps_y):
+                y, weight = y_first[yo] + t, y_weights[yo, t]
+                if weight == 0.0 or y < 0 or y >= n_y:
+                    continue
+                line = ring[y % taps_y]
+                if held[y % taps_y] != y:
+                    held[y % taps_y] = y
+                    _mix_slices(source, y, first, a, b, z_weights[zo], offset, line)
+                for x in range(n_x):
+                    row[x] += weight * line[x]
+            _along_row(padded, start, x_weights, values)
+            target = out[zo, yo]
+            for x in range(n_xo):
+                target[x] = np.int16(np.floor(min(max(values[x], low), high) + offset + np.float32(0.5)))
+
+
+@_compiled
+def resample_sheared(
+    source: np.ndarray,
+    fill: float,
+    limits: np.ndarray,
+    z_first: np.ndarray,
+    z_weights: np.ndarray,
+    y_first: np.ndarray,
+    y_weights: np.ndarray,
+    x_first: np.ndarray,
+    x_weights: np.ndarray,
+    out: np.ndarray,
+    begin: int,
+    end: int,
+) -> None:
+    """Fill output planes `begin` .. `end` of a separable resampling whose slices are shifted in their plane.
 
     Source planes are resampled in their own plane once, into a ring of as many planes as the kernel along z spans, and
     combined from there: memory is a few output planes, whatever the series.
@@ -67,8 +272,8 @@ def resample_planes(
         Results are clipped to these.
     z_first : (zo,) int64, z_weights : (zo, t) float32
         First source plane and weights of each output plane.
-    y_first, x_first : (1 or z, yo or xo) int64, with weights (1 or z, yo or xo, t) float32
-        The same within a plane; one set for all planes, or one per source plane when a tilted gantry shifts them.
+    y_first, x_first : (z, yo or xo) int64, with weights (z, yo or xo, t) float32
+        The same within a plane, for each source plane.
     out : (zo, yo, xo) int16
     """
     n_z, n_y, n_x = source.shape
@@ -91,22 +296,20 @@ def resample_planes(
             plane = ring[slot]
             if held[slot] != z:
                 held[slot] = z
-                ty = z if y_first.shape[0] > 1 else 0
-                tx = z if x_first.shape[0] > 1 else 0
                 for yo in range(n_yo):
                     row[:] = 0.0
                     for t in range(taps_y):
-                        y = y_first[ty, yo] + t
-                        w = y_weights[ty, yo, t]
+                        y = y_first[z, yo] + t
+                        w = y_weights[z, yo, t]
                         if w != 0.0 and 0 <= y < n_y:
                             line = source[z, y]
                             for x in range(n_x):
                                 row[x] += w * (np.float32(line[x]) - offset)
                     for xo in range(n_xo):
                         value = np.float32(0.0)
-                        start = x_first[tx, xo]
+                        start = x_first[z, xo]
                         for t in range(taps_x):
-                            w = x_weights[tx, xo, t]
+                            w = x_weights[z, xo, t]
                             if w != 0.0:
                                 value += w * row[start + t]
                         plane[yo, xo] = value

@@ -139,6 +139,10 @@ class Instance:
     rescale_type: str | None = None
     has_modality_lut: bool = False
     pixel_padding_value: int | None = None
+    pixel_padding_limit: int | None = None
+    high_bit: int | None = None
+    pixel_offset: int | None = None  # where the value of PixelData starts in the file; None in a deflated one
+    pixel_length: int | None = None  # bytes; None where it is undefined, as of compressed pixels
     has_pixels: bool = False
     frames: tuple[Frame, ...] = ()
     """One per frame of a multi-frame image, shared values filled in; empty for a single-frame image."""

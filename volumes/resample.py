@@ -1,6 +1,6 @@
 """From the grid of a stack to the grid of a volume.
 
-Enters: a stack's values, its axes turned to the closest RAS+ directions, and the wanted spacing. Leaves: an (i, j, k)
+Enters: a stack's values as they are stored, its grid and the wanted spacing. Leaves: an (i, j, k)
 array with its affine. Refuses: to rotate. The axes stay those of the scanner, so that sampling stays separable and an
 oblique scan stays sharp; only the shear of a tilted gantry is undone.
 
@@ -12,12 +12,13 @@ tests relies on it, and so does a landmark.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from volumes.geometry import SourceGrid
+from volumes.pool import threads_pool
 
 SAME_SPACING_MM = 1e-6
 
@@ -102,7 +103,14 @@ def _centred(weights: np.ndarray, distance: np.ndarray) -> np.ndarray:
 
 
 def native(data: np.ndarray, grid: SourceGrid) -> Resampled:
-    """The stack's own voxels in RAS+ order: no value is changed, a tilted gantry's shear stays in the affine."""
+    """The stack's own voxels in RAS+ order: no value is changed, a tilted gantry's shear stays in the affine.
+
+    `data` is turned in place.
+    """
+    if grid.flips[1] or grid.flips[2]:
+        from volumes.kernels import turn_planes
+
+        turn_planes(data, grid.flips[1], grid.flips[2])
     return Resampled(_as_ijk(data, grid), grid.affine_ras(), 0.0)
 
 
@@ -122,7 +130,7 @@ def resample(
     Parameters
     ----------
     data : (slices, rows, columns) int16
-        C order, already turned (`SourceGrid.flips`).
+        C order; slices in the order of the grid's nodes, rows and columns as stored.
     grid : SourceGrid
     spacing_xyz_mm : tuple of 3 float
         Along the patient axes x, y, z; each goes to the array axis closest to it.
@@ -144,10 +152,10 @@ def resample(
     )
     z = axis_weights(grid.nodes_mm, slice_targets, spacing[0])
     offsets = grid.offsets_mm[:1] if is_straight else grid.offsets_mm
-    rows, row_targets = _plane_axis(grid.shape[1], grid.spacing_mm[1], spacing[1], offsets[:, 0])
-    columns, column_targets = _plane_axis(grid.shape[2], grid.spacing_mm[2], spacing[2], offsets[:, 1])
+    rows, row_targets = _plane_axis(grid, 1, spacing[1], offsets[:, 0])
+    columns, column_targets = _plane_axis(grid, 2, spacing[2], offsets[:, 1])
     out = np.empty((len(slice_targets), len(row_targets), len(column_targets)), np.int16)
-    _run(data, float(fill), limits, z, rows, columns, out, threads)
+    _run(data, float(fill), limits, (z, rows, columns), out, threads)
     affine = np.eye(4)
     firsts = (slice_targets[0], row_targets[0], column_targets[0])
     affine[:3, 3] = grid.origin_ras + sum(
@@ -186,53 +194,44 @@ def _end_gaps(nodes_mm: np.ndarray, spacing_mm: float) -> tuple[float, float]:
     return float(nodes_mm[1] - nodes_mm[0]), float(nodes_mm[-1] - nodes_mm[-2])
 
 
-def _plane_axis(
-    count: int, source_mm: float, target_mm: float, offsets_mm: np.ndarray
-) -> tuple[list[Axis], np.ndarray]:
+def _plane_axis(grid: SourceGrid, axis: int, target_mm: float, offsets_mm: np.ndarray) -> tuple[list[Axis], np.ndarray]:
     """Weights of an in-plane axis for every distinct offset of a slice, and the common targets."""
+    count, source_mm = grid.shape[axis], grid.spacing_mm[axis]
     nodes = np.arange(count) * source_mm
     targets = _targets(offsets_mm.min(), nodes[-1] + offsets_mm.max(), (source_mm, source_mm), target_mm)
-    return [axis_weights(nodes, targets - offset, target_mm) for offset in offsets_mm], targets
+    axes = [axis_weights(nodes, targets - offset, target_mm) for offset in offsets_mm]
+    return [_reversed(one, count) for one in axes] if grid.flips[axis] else axes, targets
+
+
+def _reversed(axis: Axis, count: int) -> Axis:
+    """The same weights on values that are stored the other way round."""
+    taps = axis.weights.shape[1]
+    return Axis(count - taps - axis.first, np.ascontiguousarray(axis.weights[:, ::-1]))
 
 
 def _run(
     data: np.ndarray,
     fill: float,
     limits: tuple[int, int],
-    z: Axis,
-    rows: list[Axis],
-    columns: list[Axis],
+    axes: tuple[Axis, list[Axis], list[Axis]],
     out: np.ndarray,
     threads: int,
 ) -> None:
-    from volumes.kernels import resample_planes  # numba starts here, not at import
+    from volumes.kernels import resample_sheared, resample_straight  # numba starts here, not at import
 
-    row_first, row_weights = _stacked(rows)
-    column_first, column_weights = _stacked(columns)
-    bounds = np.array(limits, np.float32)
-
-    def work(begin: int, end: int) -> None:
-        resample_planes(
-            data,
-            fill,
-            bounds,
-            z.first,
-            z.weights,
-            row_first,
-            row_weights,
-            column_first,
-            column_weights,
-            out,
-            begin,
-            end,
-        )
-
+    z, rows, columns = axes
+    work: tuple[Any, ...] = (data, fill, np.array(limits, np.float32), z.first, z.weights)
+    if len(rows) == 1:
+        kernel = resample_straight
+        work += (rows[0].first, rows[0].weights, columns[0].first, columns[0].weights, out)
+    else:
+        kernel = resample_sheared
+        work += (*_stacked(rows), *_stacked(columns), out)
     parts = np.linspace(0, len(out), max(threads, 1) + 1).astype(int)
     if threads <= 1:
-        work(0, len(out))
+        kernel(*work, 0, len(out))
         return
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, parts[:-1], parts[1:]))
+    list(threads_pool(threads).map(lambda begin, end: kernel(*work, begin, end), parts[:-1], parts[1:]))
 
 
 def _stacked(axes: list[Axis]) -> tuple[np.ndarray, np.ndarray]:

@@ -1,19 +1,44 @@
 """What is in a source: every file read or dropped, every image in its series.
 
-Enters: a folder, file or archive. Leaves: series of instances, and the files that are none. Refuses: to lose a file:
-each is an instance of a series or a drop.
+Enters: a folder, file or archive, or several of them. Leaves: series of instances, NIfTI images, and the files that are
+neither. Refuses: to lose a file: each is an instance of a series, a NIfTI image or a drop.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from t3dkit.errors import DataError
 from t3dkit.progress import Progress
-from volumes.records import FileDrop, Instance
+from volumes.archives import MEMBER_SEPARATOR
+from volumes.headers import NIFTI
+from volumes.reasons import DropReason
+from volumes.records import FileDrop, FileRef, Instance
+
+if TYPE_CHECKING:
+    from volumes.nifti_input import NiftiImage
+
+UNREAD = frozenset(
+    {
+        DropReason.EMPTY_FILE,
+        DropReason.READ_ERROR,
+        DropReason.UNSTABLE_INPUT,
+        DropReason.TRUNCATED_HEADER,
+        DropReason.HEADER_DAMAGED,
+        DropReason.DECOMP_LIMIT,
+        DropReason.ARCHIVE_DAMAGED,
+        DropReason.ARCHIVE_LIMIT,
+        DropReason.ENCRYPTED,
+    }
+)
+"""Reasons that leave open what the file was."""
+
+Source = Path | tuple[Path, ...]
+"""A folder, file or archive, or several."""
 
 
 @dataclass(frozen=True)
@@ -25,15 +50,21 @@ class Scan:
     series : tuple of tuple of Instance
         Sorted by study, series and, where the UID is missing, folder.
     dropped : tuple of FileDrop
+    niftis : tuple of NiftiImage
+        Sorted by name.
+    missing : dict
+        SeriesInstanceUID -> images that a DICOMDIR lists and that were not found.
     """
 
     series: tuple[tuple[Instance, ...], ...]
     dropped: tuple[FileDrop, ...]
+    niftis: tuple[NiftiImage, ...] = ()
+    missing: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n_files(self) -> int:
         """Files found; the sum of those that are kept and those that are dropped."""
-        return sum(len(instances) for instances in self.series) + len(self.dropped)
+        return sum(len(instances) for instances in self.series) + len(self.dropped) + len(self.niftis)
 
     def lost_of(self, series_instance_uid: str) -> tuple[FileDrop, ...]:
         """Files that name a series but could not be read."""
@@ -41,8 +72,26 @@ class Scan:
             return ()
         return tuple(drop for drop in self.dropped if drop.series_instance_uid == series_instance_uid)
 
+    def n_unread_beside(self, instances: Sequence[Instance]) -> int:
+        """Files beside those of a series, or archives around them, that could not be read: any may be of the series."""
+        folders = {str(PurePosixPath(item.file.name).parent) for item in instances}
+        suffixes = {PurePosixPath(item.file.name).suffix for item in instances}
+        return sum(
+            _is_beside(drop, folders, suffixes)
+            for drop in self.dropped
+            if drop.reason in UNREAD and not drop.series_instance_uid
+        )
 
-def scan_source(source: Path, progress: Progress) -> Scan:
+
+def _is_beside(drop: FileDrop, folders: set[str], suffixes: set[str]) -> bool:
+    path = PurePosixPath(drop.file.name)
+    if drop.reason == DropReason.EMPTY_FILE and path.suffix not in suffixes:
+        return False  # a mark that some program left
+    around = drop.file.name + MEMBER_SEPARATOR
+    return str(path.parent) in folders or any((folder + "/").startswith(around) for folder in folders)
+
+
+def scan_source(source: Source, progress: Progress) -> Scan:
     """Read the header of every file under `source`.
 
     Raises
@@ -50,23 +99,49 @@ def scan_source(source: Path, progress: Progress) -> Scan:
     DataError
         There is no file at all.
     """
-    from volumes.index import read_instance
+    from volumes.media import count_missing, read_directory
+    from volumes.missing_uids import fill_uids
     from volumes.sources import iter_files
 
     instances: list[Instance] = []
     dropped: list[FileDrop] = []
+    niftis: list[NiftiImage] = []
+    directories: list[dict[str, frozenset[str]]] = []
     with progress.task("reading headers") as task:
         for found in iter_files(source):
-            answer = found if isinstance(found, FileDrop) else read_instance(found)
+            answer = found if isinstance(found, FileDrop) else _read(found)
             if isinstance(answer, FileDrop):
                 dropped.append(answer)
+                if answer.reason == DropReason.DICOMDIR:
+                    directories.append(read_directory(answer.file))
                 task.advance(1, dropped=1)
-            else:
+            elif isinstance(answer, Instance):
                 instances.append(answer)
                 task.advance(1, DICOM=1)
-    if not instances and not dropped:
-        raise DataError("the source holds no files: expected a folder, file or archive with DICOM in it")
-    return Scan(group_series(instances), tuple(sorted(dropped, key=lambda drop: drop.file)))
+            else:
+                niftis.append(answer)
+                task.advance(1, NIfTI=1)
+    instances, without_uid = fill_uids(instances)
+    dropped += without_uid
+    if not instances and not dropped and not niftis:
+        raise DataError("the source holds no files: expected a folder, file or archive with DICOM or NIfTI in it")
+    return Scan(
+        group_series(instances),
+        tuple(sorted(dropped, key=lambda drop: drop.file)),
+        tuple(sorted(niftis, key=lambda image: image.file)),
+        count_missing(directories, instances),
+    )
+
+
+def _read(ref: FileRef) -> Instance | NiftiImage | FileDrop:
+    from volumes.index import read_instance
+
+    answer = read_instance(ref, may_lack_uids=True)
+    if isinstance(answer, FileDrop) and answer.reason == DropReason.NOT_DICOM and answer.detail == NIFTI:
+        from volumes.nifti_input import read_nifti_header
+
+        return read_nifti_header(ref)
+    return answer
 
 
 def group_series(instances: Sequence[Instance]) -> tuple[tuple[Instance, ...], ...]:

@@ -7,13 +7,17 @@ paths); they are the data engineer's own. What may be shared is written by `cura
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from t3dkit.verdict import Code, Dropped, Repair
 from volumes.records import FileDrop, FileRef, Stack, Volume
 from volumes.stacks import StackDrop, describe_geometry
+
+if TYPE_CHECKING:
+    from volumes.nifti_input import NiftiImage
 
 _REPAIRS = pa.list_(pa.struct([("code", pa.string()), ("detail", pa.string())]))
 
@@ -22,6 +26,7 @@ SERIES = pa.schema(
         ("study_instance_uid", pa.string()),
         ("series_instance_uid", pa.string()),
         ("stack", pa.int64()),  # a series is split into stacks
+        ("source", pa.string()),  # the file, or the folder of the first file, relative to the source
         ("modality", pa.string()),
         ("series_number", pa.int64()),
         ("study_description", pa.string()),
@@ -56,6 +61,31 @@ DROPPED = pa.schema(
 )
 
 
+def item_row(item: Stack | NiftiImage) -> dict[str, Any]:
+    """What the header says of a stack or NIfTI image, without a verdict."""
+    return stack_row(item) if isinstance(item, Stack) else nifti_row(item)
+
+
+def nifti_row(image: NiftiImage) -> dict[str, Any]:
+    """What a NIfTI header says; it names no study and no modality."""
+    from volumes.nifti_input import describe_nifti
+
+    return {
+        "study_instance_uid": "",
+        "series_instance_uid": "",
+        "stack": 0,
+        "source": image.file.name,
+        "n_instances": 1,
+        "geometry": describe_nifti(image),
+        "repairs": [],
+    }
+
+
+def folder_of(file: FileRef) -> str:
+    """The folder of a file within its source; the archive, for a member."""
+    return str(PurePosixPath(file.name).parent)
+
+
 def stack_row(stack: Stack) -> dict[str, Any]:
     """What the header says of a stack, without a verdict."""
     head = stack.head
@@ -63,6 +93,7 @@ def stack_row(stack: Stack) -> dict[str, Any]:
         "study_instance_uid": head.study_instance_uid,
         "series_instance_uid": stack.series_instance_uid,
         "stack": stack.index,
+        "source": folder_of(min(instance.file for instance, _ in stack.slices)),
         "modality": head.modality,
         "series_number": head.series_number,
         "study_description": head.study_description,
@@ -74,13 +105,14 @@ def stack_row(stack: Stack) -> dict[str, Any]:
     }
 
 
-def kept_row(stack: Stack, volume: Volume, *, output: str, sha256: str) -> dict[str, Any]:
-    """A stack that became a file."""
+def kept_row(item: Stack | NiftiImage, volume: Volume, *, output: str, sha256: str) -> dict[str, Any]:
+    """A stack or image that became a file."""
     import numpy as np
 
     return {
-        **stack_row(stack),
+        **item_row(item),
         "verdict": "kept",
+        "modality": volume.modality,
         "repairs": repair_rows(volume.repairs),
         "output": output,
         "sha256": sha256,
@@ -93,9 +125,9 @@ def kept_row(stack: Stack, volume: Volume, *, output: str, sha256: str) -> dict[
     }
 
 
-def stack_dropped_row(stack: Stack, dropped: Dropped) -> dict[str, Any]:
-    """A stack whose pixels did not become a volume."""
-    return {**stack_row(stack), "verdict": "dropped", "reason": str(dropped.reason), "detail": dropped.detail}
+def refused_row(item: Stack | NiftiImage, dropped: Dropped) -> dict[str, Any]:
+    """A stack or image whose voxels did not become a volume."""
+    return {**item_row(item), "verdict": "dropped", "reason": str(dropped.reason), "detail": dropped.detail}
 
 
 def drop_row(drop: StackDrop) -> dict[str, Any]:
@@ -105,6 +137,7 @@ def drop_row(drop: StackDrop) -> dict[str, Any]:
         "study_instance_uid": head.study_instance_uid,
         "series_instance_uid": drop.series_instance_uid,
         "stack": drop.index,
+        "source": folder_of(min(item.file for item in drop.instances)),
         "modality": drop.modality,
         "series_number": head.series_number,
         "study_description": head.study_description,
@@ -121,7 +154,7 @@ def drop_row(drop: StackDrop) -> dict[str, Any]:
 
 def dropped_series(stage: str, row: dict[str, Any]) -> dict[str, Any]:
     """The row of dropped.parquet that belongs to a dropped row of series.parquet."""
-    item = f"{row['series_instance_uid']}#{row['stack']}"
+    item = f"{row['series_instance_uid'] or row['source']}#{row['stack']}"
     return {"stage": stage, "kind": "series", "item": item, "reason": row["reason"], "detail": row["detail"]}
 
 

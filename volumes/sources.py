@@ -15,6 +15,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ from volumes.archives import (
     ISO_MARK_OFFSET,
     MAX_DEPTH,
     MEMBER_LIMIT_BYTES,
+    MEMBER_SEPARATOR,
     Archive,
     ArchiveKind,
     Budget,
@@ -38,20 +40,37 @@ from volumes.folders import error_words, file_drop, open_regular, shown, source_
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef
 
-MEMBER_SEPARATOR = "!/"
 KEPT_OPEN = 2
 """Archives that stay open between reads, per thread."""
 
 
-def iter_files(source: Path) -> Iterator[FileRef | FileDrop]:
+def iter_files(source: Path | tuple[Path, ...]) -> Iterator[FileRef | FileDrop]:
     """Every file of `source`, in order of path; archives expanded in place.
 
     Parameters
     ----------
-    source : Path
-        A folder, a file, an archive, or a DICOMDIR, which stands for the folder that it lies in.
+    source : Path or tuple of Path
+        A folder, a file, an archive, or a DICOMDIR, which stands for the folder that it lies in. Of several, names are
+        the paths as they were given, and a file that is reached twice is yielded once.
     """
-    path = os.fspath(source)
+    if not isinstance(source, tuple):
+        yield from _iter_one(os.fspath(source))
+        return
+    seen: set[str] = set()
+    for given in source:
+        path = os.fspath(given)
+        for item in _iter_one(path):
+            ref = item.file if isinstance(item, FileDrop) else item
+            way = "\0".join([os.path.realpath(ref.path), *ref.members])
+            if way in seen:
+                continue
+            seen.add(way)
+            root = path if os.path.isdir(path) else os.path.dirname(path)
+            named = replace(ref, name=shown(os.path.join(root, "")) + ref.name if root else ref.name)
+            yield replace(item, file=named) if isinstance(item, FileDrop) else named
+
+
+def _iter_one(path: str) -> Iterator[FileRef | FileDrop]:
     if os.path.isdir(path):
         found: Iterator[tuple[str, str] | FileDrop] = walk_folder(path)
     elif os.path.basename(path).upper() == "DICOMDIR":

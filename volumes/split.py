@@ -7,8 +7,9 @@ phase, without two at one place. Refuses: to tell phases apart by file order or 
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,9 @@ MIN_SLICES = 3
 
 SAME_PLACE_MM = 0.01
 """Two slices closer than this along the normal are at one place."""
+
+SAME_COLUMN_MM = 1.0
+"""Slices whose corners are closer than this, seen along the normal, lie above one another."""
 
 ORIENTATION_DRIFT = 1e-4
 """Directions that differ by less, in every component, are one orientation, averaged (fault D15)."""
@@ -78,7 +82,7 @@ def slice_headers(instance: Instance) -> list[SliceHeader]:
 
 def _header(instance: Instance, number: int, frame: Frame) -> SliceHeader:
     position = frame.image_position_lps or instance.image_position_lps
-    if position is None or len(position) != 3 or not np.all(np.isfinite(position)):
+    if position is None or len(position) != 3 or not all(map(math.isfinite, position)):
         reason = DropReason.ENHANCED_BAD if instance.frames else DropReason.GEOM_NO_POSITION
         raise SeriesGeometryError(reason, "ImagePositionPatient is absent")
     return SliceHeader(
@@ -131,8 +135,13 @@ def _distinct(values: Sequence[Hashable]) -> list[Hashable]:
 def _cluster_orientations(slices: Sequence[SliceHeader]) -> list[int]:
     """Number of the orientation of each slice; neighbours within `ORIENTATION_DRIFT` of the first seen share one."""
     centres: list[np.ndarray] = []
-    numbers = []
+    numbers: list[int] = []
+    last: np.ndarray | None = None
     for item in slices:
+        if item.orientation_lps is last:  # the very same array, as in nearly every series
+            numbers.append(numbers[-1])
+            continue
+        last = item.orientation_lps
         for number, centre in enumerate(centres):
             if np.abs(centre - item.orientation_lps).max() <= ORIENTATION_DRIFT:
                 numbers.append(number)
@@ -238,6 +247,65 @@ def _are_phases(parts: list[list[int]], numbers: np.ndarray, crowd: int) -> bool
     if any(len(set(numbers[part].tolist())) < len(part) for part in parts):
         return False
     return len(parts) == crowd or min(len(part) for part in parts) >= MIN_SLICES
+
+
+def split_overlapping(group: Group) -> list[Group] | None:
+    """Cut slices that make no regular row into regular rows that overlap along the normal (faults D25, F09).
+
+    Told apart by where they lie in their plane, or by what the header says. Rows that only follow one another are not
+    cut here: between them slices may be missing.
+    """
+    for name, keys in (("place in plane", _in_plane_classes(group.slices)), *_header_keys(group.slices)):
+        parts: dict[Hashable, list[int]] = defaultdict(list)
+        for index, key in enumerate(keys):
+            parts[key].append(index)
+        if len(parts) > 1 and all(_is_regular_row(group.slices, part) for part in parts.values()):
+            rows = [_part(group, parts[key], name) for key in sorted(parts, key=_phase_order)]
+            if _overlap(rows):
+                return rows
+    return None
+
+
+def _header_keys(slices: Sequence[SliceHeader]) -> Iterator[tuple[str, list[Hashable]]]:
+    for name, attribute in PHASE_ATTRIBUTES:
+        yield name, [attribute(item) for item in slices]
+
+
+def _in_plane_classes(slices: Sequence[SliceHeader]) -> list[Hashable]:
+    """Number of the place that each slice has within its plane, to a millimetre."""
+    orientation = mean_orientation(slices)
+    in_plane = np.stack([item.position_lps for item in slices]) @ orientation.reshape(2, 3).T
+    centres: list[np.ndarray] = []
+    numbers: list[Hashable] = []
+    for place in in_plane:
+        near = [number for number, centre in enumerate(centres) if np.abs(centre - place).max() <= SAME_COLUMN_MM]
+        if not near:
+            centres.append(place)
+        numbers.append(near[0] if near else len(centres) - 1)
+    return numbers
+
+
+def _is_regular_row(slices: Sequence[SliceHeader], part: list[int]) -> bool:
+    if len(part) < MIN_SLICES:
+        return False
+    own = [slices[i] for i in part]
+    order = np.argsort(places_mm(own), kind="stable")
+    positions = np.stack([own[i].position_lps for i in order])
+    fit = geometry.fit_spacing(positions, geometry.normal(mean_orientation(own)))
+    return fit.spacing_mm > SAME_PLACE_MM and geometry.is_regular(fit)
+
+
+def _overlap(rows: Sequence[Group]) -> bool:
+    """Whether every row reaches into another one along the normal."""
+    direction = geometry.normal(mean_orientation(rows[0].slices))
+    spans = []
+    for row in rows:
+        along = [float(item.position_lps @ direction) for item in row.slices]
+        spans.append((min(along), max(along)))
+    return all(
+        any(low < other_high and other_low < high for other_low, other_high in spans[:number] + spans[number + 1 :])
+        for number, (low, high) in enumerate(spans)
+    )
 
 
 def _passes_in_time(slices: Sequence[SliceHeader], numbers: np.ndarray) -> list[list[int]] | None:

@@ -15,20 +15,13 @@ import numpy as np
 
 from t3dkit.verdict import Code, Repair
 from volumes import classify, geometry, split
+from volumes.codecs import LOSSY
 from volumes.duplicates import drop_identical
 from volumes.errors import SeriesGeometryError, VolumeError
+from volumes.gaps import Gaps
 from volumes.reasons import DropReason, Flag, RepairCode
-from volumes.records import FileDrop, Instance, Stack
+from volumes.records import Instance, Stack
 from volumes.split import MIN_SLICES, Group, SliceHeader
-
-LOSSY_SYNTAXES = frozenset(
-    {
-        "1.2.840.10008.1.2.4.50",
-        "1.2.840.10008.1.2.4.51",
-        "1.2.840.10008.1.2.4.81",
-    }
-)
-"""Transfer syntaxes that are always lossy: JPEG baseline and extended, JPEG-LS near-lossless. PS3.5 A.4."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ class _Drop:
 
 
 def build_stacks(
-    instances: Sequence[Instance], policy: StackPolicy | None = None, *, lost: Sequence[FileDrop] = ()
+    instances: Sequence[Instance], policy: StackPolicy | None = None, *, gaps: Gaps | None = None
 ) -> SeriesOutcome:
     """Cut the images of one series into stacks.
 
@@ -93,16 +86,14 @@ def build_stacks(
     instances : sequence of Instance
         All image instances of one SeriesInstanceUID, in any order.
     policy : StackPolicy, optional
-    lost : sequence of FileDrop
-        Files that name this series but could not be read. The series is then held back whole: a stack that lost its
-        last slice looks as regular as one that did not (fault A07).
+    gaps : Gaps, optional
 
     Returns
     -------
     SeriesOutcome
         Stacks and drops, numbered from 0 by where they come from, the same for any order of `instances`.
     """
-    policy = policy or StackPolicy()
+    policy, gaps = policy or StackPolicy(), gaps or Gaps()
     if not instances:
         return SeriesOutcome((), ())
     ordered = sorted(instances, key=lambda item: (item.sop_instance_uid, item.file))
@@ -122,11 +113,15 @@ def build_stacks(
         stacks += made
         drops += refused
     drops = _name_drift(drops)
-    if lost:
-        return _number([], drops + [_held_back(stack, lost) for stack in stacks])
+    refusal = gaps.refusal()
+    if refusal is not None:
+        return _number([], drops + [_held_back(stack, *refusal) for stack in stacks])
     extra = [Repair(RepairCode.LOCALIZER_REMOVED)] if is_localizer_removed else []
     if is_incomplete:
         extra.append(Repair(Flag.POSSIBLY_CROPPED, "images of the series without a usable position were set aside"))
+    if gaps.n_unread_beside:
+        detail = f"{gaps.n_unread_beside} files beside it could not be read"
+        extra.append(Repair(Flag.POSSIBLY_CROPPED, detail))
     if copies:
         extra.append(Repair(RepairCode.DEDUP_IDENTICAL, f"{sum(len(items) for *_, items in copies)} copies"))
     if len(stacks) > 1:
@@ -230,6 +225,9 @@ def _stack_phase(phase: Group, policy: StackPolicy) -> list[Stack]:
     fit = geometry.fit_spacing(_positions(ordered), geometry.normal(orientation))
     if geometry.is_regular(fit):
         return [_stack(ordered, phase, orientation, ())]
+    parts = split.split_overlapping(phase)
+    if parts is not None:
+        return [stack for part in parts for stack in _stack_phase(part, policy)]
     steps = np.diff(np.sort(along))
     blocks = geometry.regular_blocks(steps, min_slices=policy.min_slices)
     if blocks is None:
@@ -280,11 +278,9 @@ def _stack(ordered: Sequence[SliceHeader], phase: Group, orientation: np.ndarray
     )
 
 
-def _held_back(stack: Stack, lost: Sequence[FileDrop]) -> _Drop:
-    first = min(lost, key=lambda drop: drop.file)
-    detail = f"{len(lost)} file{'s' if len(lost) > 1 else ''} of the series could not be read; the rest is held back"
+def _held_back(stack: Stack, reason: Code, detail: str) -> _Drop:
     unique = {id(instance): instance for instance, _ in stack.slices}
-    return _Drop(first.reason, detail, instances=tuple(unique.values()))
+    return _Drop(reason, detail, instances=tuple(unique.values()))
 
 
 # ----------------------------------------------------------------------------------------------------- remarks
@@ -321,7 +317,7 @@ def _remarks(ordered: Sequence[SliceHeader], phase: Group, fit: geometry.Spacing
     if any(item.instance.photometric_interpretation == "MONOCHROME1" for item in ordered):
         remarks.append(Repair(Flag.MONOCHROME1))
     has_lossy_flag = any(repair.code == Flag.LOSSY for item in ordered for repair in item.instance.repairs)
-    if not has_lossy_flag and any(item.instance.transfer_syntax_uid in LOSSY_SYNTAXES for item in ordered):
+    if not has_lossy_flag and any(item.instance.transfer_syntax_uid in LOSSY for item in ordered):
         remarks.append(Repair(Flag.LOSSY, "transfer syntax"))
     announced = head.images_in_acquisition
     if announced and len({item.instance.acquisition_number for item in ordered}) == 1 and announced > len(ordered):

@@ -91,7 +91,12 @@ class Values:
             BAD_NUMBER: a value is no finite number. BAD_VM: there are not `count` of them.
         """
         element = self.elements.get(tag_of(keyword))
-        if element is None or self._is_empty(keyword, element):
+        if element is None:
+            return None
+        plain = _plain_numbers(element)
+        if plain is not None and (count is None or len(plain) == count):
+            return plain
+        if self._is_empty(keyword, element):
             return None
         values = tuple(self._parse(keyword, element))
         if count is not None and len(values) != count:
@@ -173,6 +178,18 @@ class Values:
         repair = Repair(code, detail)
         if repair not in self.repairs:
             self.repairs.append(repair)
+
+
+def _plain_numbers(element: Element) -> tuple[float, ...] | None:
+    """Decimal strings that need no care; None sends the caller the long way, which repairs or says what is wrong."""
+    value = element.value
+    if element.vr not in ("DS", "IS") or b"_" in value:  # Python reads 1_0 as ten
+        return None
+    try:
+        numbers = tuple(map(float, value.split(b"\\")))
+    except ValueError:
+        return None
+    return numbers if all(map(math.isfinite, numbers)) else None
 
 
 def _shown_vr(vr: str) -> str:

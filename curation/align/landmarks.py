@@ -31,6 +31,8 @@ MIN_TRUNK_MM = 180.0
 SOFT_RANGE_HU = (-200.0, 250.0)
 MIN_SOFT_SHARE = 0.3
 """Fat, water and parenchyma fill more of any body than bone and metal do."""
+LEVEL_MID_BRAIN = -2.5
+"""Half-way between vertex and skull base."""
 MARGIN_VOX = 2
 """Air kept around the body, so that no morphology meets the border of the grid."""
 FALLBACK_TRUST = 0.5
@@ -119,7 +121,9 @@ def _soft_share(hu: np.ndarray, body: Body) -> float:
 
 
 def _scale_of_slab(body: Body, thorax: Thorax, skeleton: Skeleton) -> Scale | None:
-    """Levels of a trunk slab that shows neither apex, dome nor crest: mid chest with lungs, mid abdomen without."""
+    """Levels of a slab without landmarks: mid brain in a skull, else mid chest with lungs, mid abdomen without."""
+    if skeleton.skull_top is not None and skeleton.skull_bottom is not None:
+        return make_scale({LEVEL_MID_BRAIN: (skeleton.skull_top + skeleton.skull_bottom) / 2})
     widths = body.lean.any(axis=1).sum(axis=0) * STEP_MM
     if skeleton.spine is None or float(np.median(widths)) < MIN_TRUNK_MM:
         return None

@@ -17,6 +17,8 @@ from curation.align.coarse import STEP_MM
 BONE_HU = 160.0
 """Above, in a 4 mm mean: trabecular bone with its cortex; also dense contrast, which position has to tell apart."""
 SKULL_HU = 220.0
+MIN_CASE_SLICES = 4
+"""Fewer coarse slices closed by bone may be a pelvic ring or a belt."""
 COLUMN_HALF_MM = 24.0
 """Half width of a vertebral body with its arch."""
 PELVIS_HEIGHT_MM = 215.0
@@ -98,7 +100,8 @@ def _find_skull(hu: np.ndarray, body: Body) -> tuple[float, float] | None:
     section = np.maximum(body.inside.sum(axis=(0, 1)), 1)
     is_case = (area / section > 0.35) & (area * STEP_MM**2 > 2500)
     slices = np.flatnonzero(is_case)
-    if len(slices) < 4:
+    at_end = len(slices) > 1 and slices[-1] == len(area) - 1 and (area / section)[slices].min() > 0.5
+    if len(slices) < MIN_CASE_SLICES and not at_end:  # a scan of the skull base ends in the case
         return None
     dense = bone.sum(axis=(0, 1)) / section > 0.35  # the vault, cut tangentially
     top = int(slices[-1]) + 1

@@ -5,13 +5,19 @@ Enters: an opened data set. Leaves: `Casebook`. Refuses: nothing; `verify` judge
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.audit.verdicts import published_verdicts
+from curation.audit.worklist import Worklist
 from curation.contract import Dataset, best_boxes
+from curation.suspicion.rules import SEVERITIES
 
 Row = dict[str, Any]
 
@@ -44,19 +50,24 @@ class Case:
     boxes: dict[str, tuple[Box, ...]]  # sentence_id -> boxes of the regions it names
     volume_boxes: tuple[Box, ...]
     series: tuple[Row, ...]
+    suspicions: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Casebook:
-    """Lookups over a data set, made once when the audit starts."""
+    """Lookups over a data set; of the large tables only the rows of the case asked for are read."""
 
     dataset: Dataset
 
     @cached_property
+    def worklist(self) -> Worklist:
+        """The pairs, the most suspicious first."""
+        return Worklist(self.dataset)
+
+    @cached_property
     def pairs(self) -> dict[str, Row]:
         """Pairs by id, the most suspicious first."""
-        rows = sorted(self.dataset.rows("pairs"), key=lambda row: (-(row["suspicion"] or 0.0), row["pair_id"]))
-        return {row["pair_id"]: row for row in rows}
+        return {row["pair_id"]: row for row in self.worklist.rows(range(len(self.worklist)))}
 
     @cached_property
     def volumes(self) -> dict[str, Row]:
@@ -68,77 +79,87 @@ class Casebook:
         """What was dropped, row by row."""
         return self.dataset.rows("dropped")
 
+    def volume(self, volume_id: str) -> Row | None:
+        """The row of one volume."""
+        return next(iter(self._rows("volumes", "volume_id", volume_id)), None)
+
+    def volumes_of(self, volume_ids: Sequence[str]) -> dict[str, Row]:
+        """The rows of some volumes, by id."""
+        return {row["volume_id"]: row for row in self._rows("volumes", "volume_id", *volume_ids)}
+
+    def suspicions_of(self, pair_ids: Sequence[str]) -> dict[str, list[Row]]:
+        """Flags with severity and detail of some pairs, the gravest first."""
+        found: dict[str, list[Row]] = {pair_id: [] for pair_id in pair_ids}
+        for row in self._rows("suspicions", "pair_id", *pair_ids):
+            found[row["pair_id"]].append(row)
+        return {pair_id: sorted(rows, key=_gravity) for pair_id, rows in found.items()}
+
+    def rows_of_code(self, code: str) -> list[Row]:
+        """Every pair with a flag, with what the rule saw."""
+        return self._rows("suspicions", "code", code)
+
     @cached_property
-    def flags(self) -> Counter[str]:
-        """How many pairs carry each flag."""
-        return Counter(flag for pair in self.pairs.values() for flag in pair["flags"] or ())
+    def folded(self) -> dict[str, str]:
+        """The verdicts that the data set came with: those of `pairs`, overridden by its ``verdicts.parquet``."""
+        pairs = self.worklist.pairs.select(["pair_id", "verdict"])
+        known = {row["pair_id"]: row["verdict"] for row in pairs.filter(pc.is_valid(pairs["verdict"])).to_pylist()}
+        return known | {pair_id: verdict or "" for pair_id, verdict in published_verdicts(self.dataset.root).items()}
+
+    @cached_property
+    def drop_keys(self) -> frozenset[str]:
+        """Keys of the dropped things, as the sample names them."""
+        return frozenset(map(drop_key, self.dropped))
 
     def case(self, pair_id: str) -> Case | None:
         """Everything about one pair; None when there is no such pair."""
-        pair = self.pairs.get(pair_id)
-        if pair is None:
+        place = self.worklist.place.get(pair_id)
+        if place is None:
             return None
-        sentences = tuple(self._sentences.get(pair["report_id"], ()))
-        volume_id = pair["volume_id"]
+        pair = self.worklist.rows([place])[0]
+        volume_id, report_id = pair["volume_id"], pair["report_id"]
+        volume, report = self.volume(volume_id), next(iter(self._rows("reports", "report_id", report_id)), None)
+        if volume is None or report is None:
+            return None
+        sentences = sorted(self._rows("sentences", "report_id", report_id), key=lambda row: row["char_start"])
+        regions = self._rows("regions", "volume_id", volume_id)
+        best = {region: _box(row) for (_, region), row in best_boxes(regions).items()}
+        pointed: dict[str, list[Box]] = defaultdict(list)
+        for row in regions:
+            if row["sentence_id"] is not None:
+                pointed[row["sentence_id"]].append(_box(row))
+        boxes = {
+            row["sentence_id"]: (*pointed[row["sentence_id"]], *(best[r] for r in row["regions"] or () if r in best))
+            for row in sentences
+        }
+        series = self._rows("series", "study_id", pair["study_id"])
         return Case(
             pair=pair,
-            volume=self.volumes[volume_id],
-            report=self._reports[pair["report_id"]],
-            sentences=sentences,
-            boxes={sentence["sentence_id"]: tuple(self._boxes_of(sentence, volume_id)) for sentence in sentences},
-            volume_boxes=tuple(box for (holder, _), box in sorted(self._best.items()) if holder == volume_id),
-            series=tuple(self._series.get(pair["study_id"], ())),
+            volume=volume,
+            report=report,
+            sentences=tuple(sentences),
+            boxes=boxes,
+            volume_boxes=tuple(best[region] for region in sorted(best)),
+            series=tuple(sorted(series, key=lambda row: (row["rank"] is None, row["rank"] or 0, row["series_id"]))),
+            suspicions=tuple(self.suspicions_of([pair_id])[pair_id]),
         )
 
-    def neighbours(self, pair_id: str) -> tuple[str | None, str | None]:
-        """The pairs before and after in the order of the worklist."""
-        ids = list(self.pairs)
-        place = ids.index(pair_id)
-        return (ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None)
+    def _rows(self, table: str, column: str, *values: str) -> list[Row]:
+        """The rows of a table with one of some values; row groups without them are not read."""
+        path = self.dataset.root / f"{table}.parquet"
+        if not path.is_file() or not values:
+            return []
+        return list(pq.read_table(path, filters=[(column, "in", set(values))]).to_pylist())
 
-    @cached_property
-    def _reports(self) -> dict[str, Row]:
-        return {row["report_id"]: row for row in self.dataset.rows("reports")}
 
-    @cached_property
-    def _sentences(self) -> dict[str, list[Row]]:
-        return _grouped(self.dataset.rows("sentences"), "report_id", order="index")
+def drop_key(row: Row) -> str:
+    """What names a dropped thing in the history of verdicts; no pair id holds a slash."""
+    return f"{row['stage']}/{row['item_id']}/{row['reason']}"
 
-    @cached_property
-    def _series(self) -> dict[str, list[Row]]:
-        return _grouped(self.dataset.rows("series"), "study_id", order="rank")
 
-    @cached_property
-    def _regions(self) -> list[Row]:
-        return self.dataset.rows("regions")
-
-    @cached_property
-    def _best(self) -> dict[tuple[str, str], Box]:
-        return {key: _box(row) for key, row in best_boxes(self._regions).items()}
-
-    @cached_property
-    def _pointers(self) -> dict[tuple[str, str], list[Box]]:
-        found: dict[tuple[str, str], list[Box]] = defaultdict(list)
-        for row in self._regions:
-            if row["sentence_id"] is not None:
-                found[row["volume_id"], row["sentence_id"]].append(_box(row))
-        return found
-
-    def _boxes_of(self, sentence: Row, volume_id: str) -> Iterator[Box]:
-        yield from self._pointers.get((volume_id, sentence["sentence_id"]), ())
-        for region in sentence["regions"] or ():
-            box = self._best.get((volume_id, region))
-            if box is not None:
-                yield box
+def _gravity(row: Row) -> tuple[int, str]:
+    return SEVERITIES.index(row["severity"]), row["code"]
 
 
 def _box(row: Row) -> Box:
     start, size = (tuple(int(value) for value in row[name]) for name in ("start_ijk", "size_ijk"))
     return Box(row["region"], row["source"], float(row["confidence"]), start, size)  # type: ignore[arg-type]
-
-
-def _grouped(rows: list[Row], key: str, *, order: str) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in sorted(rows, key=lambda row: (row[order] is None, row[order])):
-        groups[row[key]].append(row)
-    return groups

@@ -1,36 +1,35 @@
-"""The audit's pages as HTML: worklist, case, drops.
+"""The page of a case as HTML, and what all pages share.
 
-Enters: a casebook, verdicts. Leaves: HTML, everything escaped. Templates hold the words and layout.
+Enters: a case, its verdicts. Leaves: HTML, everything escaped. Templates hold the words and layout.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from curation.audit.casebook import Case, Casebook
 from curation.audit.slices import PLANES, WINDOWS
 from curation.audit.verdicts import Decision
+from curation.audit.worklist import Filter
 from curation.codes import meaning
 from curation.contract import SPLITS, VERDICTS, affine_of
-
-PAGE_SIZE = 100
+from curation.suspicion import severity_of
 
 
 @dataclass(frozen=True)
-class Filter:
-    """What the worklist is narrowed to; empty strings do not narrow."""
+class Following:
+    """The pairs before and after in the list that the analyst came from, and the place in it."""
 
-    verdict: str = ""  # a verdict, "none", or ""
-    flag: str = ""
-    split: str = ""
-    words: str = ""  # part of a pair id
-    page: int = 1
+    before: str | None
+    after: str | None
+    place: int
+    n_found: int
 
 
 @cache
@@ -44,65 +43,40 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["meaning"] = meaning
+    made.filters["severity"] = severity_of
     made.globals.update(verdict_names=VERDICTS, split_names=SPLITS)
     return made
 
 
-def worklist_page(book: Casebook, decisions: dict[str, Decision], *, narrowed: Filter) -> str:
-    """The pairs that match, most suspicious first, a page of `PAGE_SIZE` at a time."""
-    verdicts = {pair_id: decision.verdict or "" for pair_id, decision in decisions.items()}
-    rows = [pair for pair in book.pairs.values() if _matches(pair, verdicts, narrowed)]
-    first = (narrowed.page - 1) * PAGE_SIZE
-    return (
-        environment()
-        .get_template("worklist.html")
-        .render(
-            name=book.dataset.manifest.get("name", "data set"),
-            rows=[_with_volume(book, pair) for pair in rows[first : first + PAGE_SIZE]],
-            verdicts=verdicts,
-            n_found=len(rows),
-            n_pairs=len(book.pairs),
-            n_audited=sum(bool(verdict) for verdict in verdicts.values()),
-            flags=book.flags.most_common(),
-            narrowed=narrowed,
-            n_pages=max(1, -(-len(rows) // PAGE_SIZE)),
-        )
-    )
+def case_page(
+    book: Casebook, case: Case, history: list[Decision], *, narrowed: Filter, reader: str, following: Following
+) -> str:
+    """Volume, report, verdict of one pair.
 
-
-def case_page(book: Casebook, case: Case, history: list[Decision]) -> str:
-    """Volume, report, verdict of one pair."""
-    before, after = book.neighbours(case.pair["pair_id"])
-    current = history[-1].verdict if history else case.pair["verdict"]
+    Parameters
+    ----------
+    history : list of Decision
+        Every reader's; another reader's entries are shown once this reader has judged the pair.
+    """
+    own = [entry for entry in history if entry.reader == reader]
+    has_judged = bool(own and own[-1].verdict)
+    shown = history if has_judged or not reader else own
+    current = own[-1].verdict if own else book.folded.get(case.pair["pair_id"]) if not reader else None
     return (
         environment()
         .get_template("case.html")
         .render(
             case=case,
             parts=report_parts(case),
-            history=history,
+            history=shown,
+            n_hidden=len(history) - len(shown),
             current=current,
-            before=before,
-            after=after,
+            reader=reader,
+            following=following,
+            query=urlencode(narrowed.query()),
             facts=json.dumps(viewer_facts(case)),
             planes=list(PLANES),
             windows=list(WINDOWS),
-        )
-    )
-
-
-def drops_page(book: Casebook) -> str:
-    """Everything that was dropped: counts per stage and reason, with what each reason means."""
-    counts = Counter((row["stage"], row["kind"], row["reason"]) for row in book.dropped)
-    rows = [(*key, count) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
-    return (
-        environment()
-        .get_template("drops.html")
-        .render(
-            name=book.dataset.manifest.get("name", "data set"),
-            counts=rows,
-            flow=book.dataset.manifest.get("counts", {}),
-            n_dropped=len(book.dropped),
         )
     )
 
@@ -115,11 +89,24 @@ def viewer_facts(case: Case) -> dict[str, Any]:
         "volume_id": volume["volume_id"],
         "shape_ijk": list(volume["shape_ijk"]),
         "spacing_mm": list(volume["spacing_mm"]),
-        "origin_ras": affine_of(volume)[:3, 3].tolist(),
+        "affine_ras": affine_of(volume).tolist(),
+        "slices": slice_places(volume),
         "sentences": {
             sentence_id: [_box_facts(box) for box in boxes] for sentence_id, boxes in case.boxes.items() if boxes
         },
         "regions": [_box_facts(box) for box in case.volume_boxes],
+    }
+
+
+def slice_places(volume: dict[str, Any]) -> dict[str, Any]:
+    """Where the source's images lie: series number, image numbers, their place along the normal, the normal in RAS."""
+    held = volume["slice_map"] or {}
+    x, y, z = held.get("normal_lps") or (0.0, 0.0, 1.0)
+    return {
+        "series": held.get("series_number"),
+        "images": held.get("instance_number") or [],
+        "mm": held.get("position_mm") or [],
+        "normal_ras": [-x, -y, z],
     }
 
 
@@ -146,18 +133,3 @@ def _box_facts(box: Any) -> dict[str, Any]:
         "start": list(box.start_ijk),
         "size": list(box.size_ijk),
     }
-
-
-def _with_volume(book: Casebook, pair: dict[str, Any]) -> dict[str, Any]:
-    volume = book.volumes[pair["volume_id"]]
-    return {**pair, "body_regions": volume["body_regions"], "n_repairs": len(volume["repairs"] or ())}
-
-
-def _matches(pair: dict[str, Any], verdicts: dict[str, str], narrowed: Filter) -> bool:
-    verdict = verdicts.get(pair["pair_id"], pair["verdict"] or "")
-    return (
-        (not narrowed.verdict or (verdict or "none") == narrowed.verdict)
-        and (not narrowed.flag or narrowed.flag in (pair["flags"] or ()))
-        and (not narrowed.split or pair["split"] == narrowed.split)
-        and (not narrowed.words or narrowed.words.lower() in pair["pair_id"])
-    )

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import numpy as np
 from starlette.applications import Starlette
@@ -24,13 +25,22 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from curation.audit.casebook import Casebook
-from curation.audit.pages import Filter, case_page, drops_page, worklist_page
+from curation.audit.lists import (
+    agreement_page,
+    distributions_page,
+    drops_page,
+    sample_page,
+    verdicts_of,
+    worklist_page,
+)
+from curation.audit.pages import Following, case_page
 from curation.audit.slices import PLANES, WINDOWS, slice_png, thumbnail_png
 from curation.audit.verdicts import VerdictStore
+from curation.audit.worklist import FACETS, Filter
 from curation.contract import Dataset
 from volumes.nifti import read_volume
 
-COOKIE = "t3dkit_audit"
+COOKIE, READER_COOKIE = "t3dkit_audit", "t3dkit_reader"
 POLICY = (
     "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -42,9 +52,14 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_ASSETS = {"audit.js": "text/javascript", "audit.css": "text/css", "icon.svg": "image/svg+xml"}
+_ASSETS = {
+    "audit.js": "text/javascript",
+    "lists.js": "text/javascript",
+    "audit.css": "text/css",
+    "icon.svg": "image/svg+xml",
+}
 _VOLUMES_OPEN = 8
-MAX_NOTE_CHARS = 4000
+MAX_NOTE_CHARS, MAX_READER_CHARS, MAX_WORDS_CHARS = 4000, 40, 200
 
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -101,9 +116,11 @@ class VolumeShelf:
         KeyError
             The data set has no such volume.
         """
-        row = self._book.volumes[volume_id]
         with self._lock:
             if volume_id not in self._open:
+                row = self._book.volume(volume_id)
+                if row is None:
+                    raise KeyError(volume_id)
                 self._open[volume_id] = read_volume(self._book.dataset.volume_path(row))[0]
             self._open.move_to_end(volume_id)
             while len(self._open) > _VOLUMES_OPEN:
@@ -118,31 +135,73 @@ class Audit:
         self.book = Casebook(Dataset.open(root))
         self.store = VerdictStore(root)
         self.shelf = VolumeShelf(self.book)
+        self.book.worklist.facets  # noqa: B018 - built before the first request waits for it
         self._writing = threading.Lock()
 
     def worklist(self, request: Request) -> Response:
         """The worklist, narrowed by the query."""
-        asked = request.query_params
-        page = asked.get("page", "1")
-        narrowed = Filter(
-            verdict=asked.get("verdict", ""),
-            flag=asked.get("flag", ""),
-            split=asked.get("split", ""),
-            words=asked.get("words", ""),
-            page=max(1, int(page)) if page.isdecimal() and len(page) < 9 else 1,
-        )
-        return HTMLResponse(worklist_page(self.book, self.store.latest(), narrowed=narrowed))
+        return HTMLResponse(worklist_page(self.book, self.store, narrowed=_filter(request), page=_page(request)))
+
+    def sheet(self, request: Request) -> Response:
+        """The contact sheet of the same list."""
+        page = worklist_page(self.book, self.store, narrowed=_filter(request), page=_page(request), is_sheet=True)
+        return HTMLResponse(page)
+
+    def distributions(self, request: Request) -> Response:
+        """Bars that lead to their cases."""
+        return HTMLResponse(distributions_page(self.book, self.store, narrowed=_filter(request)))
+
+    def sample(self, request: Request) -> Response:
+        """The sampling plan."""
+        size, seed = _number(request, "size", 60, most=10_000), _number(request, "seed", 0, most=10**9)
+        width = min(max(_number(request, "width", 10, most=100), 1), 100) / 100
+        return HTMLResponse(sample_page(self.book, self.store, size=max(1, size), seed=seed, width=width))
+
+    def agreement(self, request: Request) -> Response:
+        """Two readers side by side."""
+        return HTMLResponse(agreement_page(self.book, self.store))
 
     def case(self, request: Request) -> Response:
         """One pair."""
         case = self.book.case(request.path_params["pair_id"])
         if case is None:
             raise HTTPException(404, "no such pair")
-        return HTMLResponse(case_page(self.book, case, self.store.history(case.pair["pair_id"])))
+        narrowed, pair_id = _filter(request), case.pair["pair_id"]
+        history = self.store.history(pair_id)
+        following = self._following(pair_id, narrowed)
+        page = case_page(self.book, case, history, narrowed=narrowed, reader=_reader(request), following=following)
+        return HTMLResponse(page)
+
+    def _following(self, pair_id: str, narrowed: Filter) -> Following:
+        work = self.book.worklist
+        verdicts = verdicts_of(self.book, self.store) if narrowed.verdict else {}
+        disputed = self.store.disputed() if narrowed.verdict == "disputed" else ()
+        places, here = np.flatnonzero(work.mask(narrowed, verdicts, disputed)), work.place[pair_id]
+        before, after = places[places < here], places[places > here]
+        return Following(
+            before=work.ids[before[-1]] if len(before) else None,
+            after=work.ids[after[0]] if len(after) else None,
+            place=len(before) + 1,
+            n_found=len(places),
+        )
 
     def drops(self, request: Request) -> Response:
         """What was dropped and why."""
-        return HTMLResponse(drops_page(self.book))
+        asked = request.query_params
+        page = drops_page(self.book, reason=asked.get("reason", ""), stage=asked.get("stage", ""), page=_page(request))
+        return HTMLResponse(page)
+
+    async def reader(self, request: Request) -> Response:
+        """Take a reader's name: verdicts from this browser are kept under it."""
+        try:
+            name = (await request.body()).decode("utf-8").strip()
+        except UnicodeDecodeError:
+            raise HTTPException(400, "a name is text") from None
+        if len(name) > MAX_READER_CHARS or not name.isprintable():
+            raise HTTPException(400, f"a name has at most {MAX_READER_CHARS} printable characters")
+        answer = JSONResponse({"reader": name})
+        answer.set_cookie(READER_COOKIE, quote(name), httponly=True, samesite="strict")
+        return answer
 
     def slice(self, request: Request) -> Response:
         """One slice as PNG."""
@@ -154,24 +213,27 @@ class Audit:
 
     def thumbnail(self, request: Request) -> Response:
         """The middle coronal slice, small."""
-        spacing = tuple(self.book.volumes[request.path_params["volume_id"]]["spacing_mm"])
-        png = thumbnail_png(self._voxels(request), spacing)
+        voxels = self._voxels(request)
+        row = self.book.volume(request.path_params["volume_id"])
+        if row is None:
+            raise HTTPException(404, "no such volume")
+        png = thumbnail_png(voxels, tuple(row["spacing_mm"]))
         return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
     async def verdict(self, request: Request) -> Response:
         """Record a verdict, or take the latest one back."""
         pair_id = request.path_params["pair_id"]
-        if pair_id not in self.book.pairs:
+        if pair_id not in self.book.worklist.place and pair_id not in self.book.drop_keys:
             raise HTTPException(404, "no such pair")
         try:
             asked = await request.json()
-            verdict, note, reader = (asked.get(name, "") for name in ("verdict", "note", "reader"))
+            verdict, note = (asked.get(name, "") for name in ("verdict", "note"))
         except (ValueError, AttributeError):
             raise HTTPException(400, "expected a JSON object") from None
-        if not all(isinstance(value, str) and len(value) <= MAX_NOTE_CHARS for value in (verdict, note, reader)):
-            raise HTTPException(400, f"verdict, note and reader are texts of at most {MAX_NOTE_CHARS} characters")
+        if not all(isinstance(value, str) and len(value) <= MAX_NOTE_CHARS for value in (verdict, note)):
+            raise HTTPException(400, f"verdict and note are texts of at most {MAX_NOTE_CHARS} characters")
         try:
-            current = await run_in_threadpool(self._decide, pair_id, verdict, reader, note)
+            current = await run_in_threadpool(self._decide, pair_id, verdict, _reader(request), note)
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         return JSONResponse({"pair_id": pair_id, "verdict": current})
@@ -198,6 +260,25 @@ class Audit:
             raise HTTPException(404, "no such volume") from None
 
 
+def _filter(request: Request) -> Filter:
+    asked = request.query_params
+    facets = {name: asked[name] for name in FACETS if asked.get(name)}
+    return Filter(facets=facets, verdict=asked.get("verdict", ""), words=asked.get("words", "")[:MAX_WORDS_CHARS])
+
+
+def _number(request: Request, name: str, default: int, *, most: int) -> int:
+    text = request.query_params.get(name, "")
+    return min(int(text), most) if text.isascii() and text.isdecimal() and len(text) < 12 else default
+
+
+def _page(request: Request) -> int:
+    return max(1, _number(request, "page", 1, most=10**9))
+
+
+def _reader(request: Request) -> str:
+    return unquote(request.cookies.get(READER_COOKIE, ""))[:MAX_READER_CHARS]
+
+
 def application(root: Path, *, token: str, port: int) -> Starlette:
     """The audit of the data set at `root` as an ASGI application that answers on loopback names only."""
     audit = Audit(root)
@@ -206,10 +287,15 @@ def application(root: Path, *, token: str, port: int) -> Starlette:
         routes=[
             Route("/", audit.worklist),
             Route("/case/{pair_id}", audit.case),
+            Route("/sheet", audit.sheet),
+            Route("/distributions", audit.distributions),
+            Route("/sample", audit.sample),
+            Route("/agreement", audit.agreement),
             Route("/drops", audit.drops),
+            Route("/reader", audit.reader, methods=["POST"]),
             Route("/slice/{volume_id}/{plane}/{index:int}.png", audit.slice),
             Route("/thumbnail/{volume_id}.png", audit.thumbnail),
-            Route("/verdict/{pair_id}", audit.verdict, methods=["POST"]),
+            Route("/verdict/{pair_id:path}", audit.verdict, methods=["POST"]),
             Route("/assets/{name}", audit.asset),
         ],
         middleware=[Middleware(Guard, token=token, hosts=hosts)],  # type: ignore[arg-type]

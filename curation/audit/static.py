@@ -19,7 +19,7 @@ from PIL import ImageDraw
 from curation.audit.casebook import Box, Case, Casebook
 from curation.audit.pages import environment, report_parts
 from curation.audit.slices import PLANES, png_of, shown_slice
-from curation.contract import Dataset
+from curation.contract import Dataset, in_order_of_work
 from t3dkit.atomic import write_text
 from t3dkit.progress import Progress
 from volumes.nifti import read_volume
@@ -53,12 +53,12 @@ def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any
         .render(
             name=book.dataset.manifest.get("name", "data set"),
             style=files("curation.audit").joinpath("assets/audit.css").read_text(encoding="utf-8"),
-            flow=book.dataset.manifest.get("counts", {}),
+            flow=in_order_of_work(book.dataset.manifest.get("counts", {})),
             counts=[(*key, count) for key, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))],
             charts=distributions(book),
             cases=cases,
             n_pairs=len(book.pairs),
-            verdicts=sorted(Counter(book.dataset.verdicts.values()).items()),
+            verdicts=sorted(Counter(book.folded.values()).items()),
         )
     )
     write_text(file, page)

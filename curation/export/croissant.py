@@ -31,6 +31,7 @@ CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -50,6 +51,7 @@ CONTEXT: dict[str, Any] = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -59,7 +61,7 @@ CONTEXT: dict[str, Any] = {
 FIELDS = {
     "pair_id": ("sc:Text", "Pseudonym of the pair"),
     "patient_id": ("sc:Text", "Pseudonym of the patient"),
-    "volume": ("sc:Text", "Path of the NIfTI volume within this folder"),
+    "file_name": ("sc:Text", "Name of the NIfTI volume in the folder of its split"),
     "report": ("sc:Text", "De-identified report"),
     "findings": ("sc:Text", "Findings section"),
     "impression": ("sc:Text", "Impression section"),
@@ -70,7 +72,7 @@ FIELDS = {
 def export_croissant(dataset: Dataset, out: Path) -> dict[str, Any]:
     """Write the folder and its Croissant description."""
     summary = export_huggingface(dataset, out)
-    tables = sorted((out / "data").glob("*.parquet"))
+    tables = sorted(out.glob("*/metadata.parquet"))
     write_json(
         out / "croissant.json",
         {
@@ -80,7 +82,7 @@ def export_croissant(dataset: Dataset, out: Path) -> dict[str, Any]:
             "description": "Pairs of CT volumes and radiology reports, de-identified; see README.md.",
             "conformsTo": "http://mlcommons.org/croissant/1.0",
             "version": f"{dataset.manifest['schema_version']}.0.0",
-            "distribution": [_file_object(path, out) for path in tables] + [_volume_set(dataset)],
+            "distribution": [_file_object(path, out) for path in tables] + [_volume_set()],
             "recordSet": [_record_set(path) for path in tables],
         },
     )
@@ -90,40 +92,39 @@ def export_croissant(dataset: Dataset, out: Path) -> dict[str, Any]:
 def _file_object(path: Path, out: Path) -> dict[str, Any]:
     return {
         "@type": "cr:FileObject",
-        "@id": f"{path.stem}-table",
-        "name": f"{path.stem}-table",
+        "@id": f"{path.parent.name}-table",
+        "name": f"{path.parent.name}-table",
         "contentUrl": path.relative_to(out).as_posix(),
         "encodingFormat": "application/x-parquet",
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
 
 
-def _volume_set(dataset: Dataset) -> dict[str, Any]:
-    suffix = dataset.manifest["config"]["volumes"]["format"]
+def _volume_set() -> dict[str, Any]:
     return {
         "@type": "cr:FileSet",
         "@id": "volumes",
         "name": "volumes",
-        "encodingFormat": "application/gzip" if suffix.endswith("gz") else "application/octet-stream",
-        "includes": f"volumes/*/*.{suffix}",
+        "encodingFormat": "application/octet-stream",
+        "includes": "*/*.nii",
     }
 
 
 def _record_set(path: Path) -> dict[str, Any]:
-    columns = pq.read_schema(path).names
+    split, columns = path.parent.name, pq.read_schema(path).names
     return {
         "@type": "cr:RecordSet",
-        "@id": path.stem,
-        "name": path.stem,
-        "description": f"Pairs of the split {path.stem}",
+        "@id": split,
+        "name": split,
+        "description": f"Pairs of the split {split}",
         "field": [
             {
                 "@type": "cr:Field",
-                "@id": f"{path.stem}/{name}",
+                "@id": f"{split}/{name}",
                 "name": name,
                 "description": description,
                 "dataType": kind,
-                "source": {"fileObject": {"@id": f"{path.stem}-table"}, "extract": {"column": name}},
+                "source": {"fileObject": {"@id": f"{split}-table"}, "extract": {"column": name}},
             }
             for name, (kind, description) in FIELDS.items()
             if name in columns

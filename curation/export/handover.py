@@ -5,6 +5,7 @@ Enters: an opened data set. Leaves: `Case` records. Refuses: pairs that an audit
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 from collections.abc import Sequence
@@ -87,6 +88,25 @@ def place_file(source: Path, target: Path) -> None:
     except OSError:
         with atomic_path(target) as temporary:
             shutil.copyfile(source, temporary)
+
+
+def plain_name(volume: dict[str, Any]) -> str:
+    """File name of a volume where all lie uncompressed in one folder."""
+    return f"{volume['volume_id']}.nii"
+
+
+def place_plain_volumes(dataset: Dataset, cases: Sequence[Case], folder: Path) -> int:
+    """Put each case's volume once, uncompressed, into `folder`; returns how many files."""
+    volumes = {case.volume["volume_id"]: case.volume for case in cases}
+    for _id, volume in sorted(volumes.items()):
+        source, target = dataset.volume_path(volume), folder / plain_name(volume)
+        if not source.name.endswith(".gz"):
+            place_file(source, target)
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with gzip.open(source) as packed, atomic_path(target) as temporary, open(temporary, "wb") as plain:
+            shutil.copyfileobj(packed, plain)
+    return len(volumes)
 
 
 def place_volumes(dataset: Dataset, cases: Sequence[Case], out: Path) -> int:

@@ -1,10 +1,8 @@
-"""A folder that Hugging Face ``load_dataset`` reads.
+"""A folder that Hugging Face ``load_dataset`` reads, volumes and all.
 
-Enters: released cases. Leaves: ``data/<split>.parquet`` with text, structure and the relative path of each volume,
-the volumes, and a README.md whose front matter names the splits. Refuses: to need the `datasets` package.
-
-The column ``volume`` is the path within the repository; with `datasets` 4 or newer cast it to the Nifti feature:
-``dataset.cast_column("volume", Nifti())``.
+Enters: released cases. Leaves: a folder per split with its volumes and ``metadata.parquet`` (text, structure, and the
+volume of each row), the layout of `datasets`' NiftiFolder, whose column ``nifti`` gives a nibabel image; and a
+README.md whose front matter names the splits. Refuses: to need the `datasets` package.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from curation.contract import SENTENCES, Dataset
-from curation.export.handover import Case, new_folder, place_volumes, released_cases
+from curation.export.handover import Case, new_folder, place_plain_volumes, plain_name, released_cases
 from t3dkit.atomic import write_text
 from t3dkit.tables import write_table
 
@@ -27,7 +25,7 @@ SCHEMA = pa.schema(
     [
         ("pair_id", pa.string()),
         ("patient_id", pa.string()),
-        ("volume", pa.string()),
+        ("file_name", pa.string()),  # of the volume, relative to metadata.parquet
         ("report", pa.string()),
         ("findings", pa.string()),
         ("impression", pa.string()),
@@ -48,11 +46,12 @@ def export_huggingface(dataset: Dataset, out: Path) -> dict[str, Any]:
     for row in dataset.rows("sentences"):
         kept = {field.name: row[field.name] for field in _SENTENCE_FIELDS}
         sentences.setdefault(row["report_id"], []).append(kept)
-    n_volumes = place_volumes(dataset, [case for part in cases.values() for case in part], out)
     splits = [split for split, part in cases.items() if part]
+    n_volumes = 0
     for split in splits:
+        n_volumes += place_plain_volumes(dataset, cases[split], out / split)
         rows = [_row(case, sentences.get(case.report["report_id"], [])) for case in cases[split]]
-        write_table(out / "data" / f"{split}.parquet", rows, SCHEMA, sort_by=("pair_id",))
+        write_table(out / split / "metadata.parquet", rows, SCHEMA, sort_by=("pair_id",))
     card = (dataset.root / "README.md").read_text(encoding="utf-8")
     write_text(out / "README.md", _front_matter(dataset, splits) + card)
     return {
@@ -67,7 +66,7 @@ def _row(case: Case, sentences: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "pair_id": case.pair["pair_id"],
         "patient_id": case.pair["patient_id"],
-        "volume": case.volume["path"],
+        "file_name": plain_name(case.volume),
         "report": case.report["text"],
         "findings": case.section("findings"),
         "impression": case.section("impression"),
@@ -83,5 +82,5 @@ def _front_matter(dataset: Dataset, splits: list[str]) -> str:
     lines = ["---", f'pretty_name: "{dataset.manifest["name"]}"', "tags: [medical, ct, radiology]", "configs:"]
     lines += ["- config_name: default", "  data_files:"]
     for split in splits:
-        lines += [f"  - split: {split}", f"    path: data/{split}.parquet"]
+        lines += [f"  - split: {split}", f"    path: {split}/**"]
     return "\n".join([*lines, "---", "", ""])

@@ -3,6 +3,8 @@
 Enters: folded text, the shift, the dates known for the patient. Leaves: findings with their replacement. Refuses
 to touch what only looks like a date: ``5/12 mm``, ``T12``, ``3-4``, blood pressures, image numbers.
 
+A birth date is never shifted but hidden, since a shift of at most a year leaves the age.
+
 Months and weekdays are words of ``lexicon/deid.toml``. Years alone stay, as 45 CFR 164.514(b)(2)(i)(C) allows.
 """
 
@@ -33,6 +35,8 @@ _SHORT_YEAR = re.compile(
 )
 _PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
 _MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
+_ANY_YEAR = re.compile(_YEAR)
+_ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
@@ -47,6 +51,10 @@ _CUED_MONTH = re.compile(
 )
 
 
+_BIRTH_REACH = 60
+"""Characters before a date in which a birth cue may stand."""
+
+
 @dataclass(frozen=True)
 class _Form:
     """A written date: its day (the 15th when none is written), and how to write another one the same way."""
@@ -57,7 +65,7 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(text: str, *, shift_days: int, known: Sequence[date] = ()) -> list[Finding]:
+def find_dates(text: str, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
     """Every date in folded `text`, with its replacement.
 
     Parameters
@@ -66,16 +74,20 @@ def find_dates(text: str, *, shift_days: int, known: Sequence[date] = ()) -> lis
         Added to every date.
     known : sequence of date
         Dates of this patient: they decide between month-day and day-month, and give the year of dates without one.
+    births : sequence of date
+        Birth dates of this patient, hidden wherever they stand.
     """
     shift = timedelta(days=shift_days)
-    order = _order(text, known)
+    both = [*known, *births]
+    order = _order(text, both)
     year = known[-1].year if known else 2001
-    return [_shifted(form, shift, text) for form in _forms(text, order, known, year)] + _known_packed(
-        text, shift, known
-    )
+    found = [_shifted(form, shift, text, births) for form in _forms(text, order, both, year)]
+    return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
-def _shifted(form: _Form, shift: timedelta, text: str) -> Finding:
+def _shifted(form: _Form, shift: timedelta, text: str, births: Sequence[date]) -> Finding:
+    if form.day in births or _birth_before().search(text[max(0, form.start - _BIRTH_REACH) : form.start]):
+        return Finding(form.start, form.end, "DATE")
     try:
         moved = form.day + shift
     except OverflowError:
@@ -83,15 +95,36 @@ def _shifted(form: _Form, shift: timedelta, text: str) -> Finding:
     return _with_weekday(Finding(form.start, form.end, "DATE", form.write(moved)), form.day, moved, text)
 
 
+@cache
+def _birth_before() -> re.Pattern[str]:
+    cues = "|".join(sorted(map(re.escape, words().birth_cues), key=len, reverse=True))
+    return re.compile(
+        rf"(?<![A-Za-z])(?:{cues})\.?(?: ?\(?[mdy]{{1,4}}[/.-][mdy]{{1,4}}[/.-][mdy]{{2,4}}\)?)?[\s:#=,.\-]{{0,6}}"
+        r"(?:(?:is|was|on|am|el|dem|of|in)[\s:]{1,3}){0,2}(?:[A-Za-z]{3,10}\.?,? )?$",
+        re.IGNORECASE,
+    )
+
+
 def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
-    for pattern in (_ISO, _PACKED):
-        for match in pattern.finditer(text):
-            if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
-                mark = match.groupdict().get("s") or ""
-                yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
-    for pattern in (_NUMERIC, _SHORT_YEAR):
-        for match in pattern.finditer(text):
+    has_year, has_slash = _ANY_YEAR.search(text) is not None, "/" in text
+    if has_year:
+        for pattern in (_ISO, _PACKED):
+            for match in pattern.finditer(text):
+                if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
+                    mark = match.groupdict().get("s") or ""
+                    yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
+        for match in _NUMERIC.finditer(text):
             yield from _ambiguous(match, order, known)
+    if has_slash or _ANY_SHORT.search(text):
+        for match in _SHORT_YEAR.finditer(text):
+            yield from _ambiguous(match, order, known)
+    if has_slash:
+        yield from _slashed(text, year)
+    yield from _worded(text, year)
+
+
+def _slashed(text: str, year: int) -> Iterator[_Form]:
+    """Dates that lack their day or their year."""
     for match in _MONTH_YEAR.finditer(text):
         yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "M/Y", (len(match["m"]), 2))
     for match in _CUED_DAY.finditer(text):
@@ -101,7 +134,6 @@ def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[
         if match["m"] != match["y"]:
             day = date(_full_year(match["y"]), int(match["m"]), 15)
             yield _numbers(match, day, "M/y", (len(match["m"]), 2), group="hide")
-    yield from _worded(text, year)
 
 
 def _ambiguous(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator[_Form]:
@@ -264,6 +296,16 @@ def _with_weekday(finding: Finding, day: date, moved: date, text: str) -> Findin
                 written + finding.replacement,
             )
     return finding
+
+
+def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
+    """Birth dates as digits only."""
+    written = {day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d")}
+    return [
+        Finding(match.start(), match.end(), "DATE")
+        for digits in sorted(written)
+        for match in re.finditer(rf"(?<!\d){digits}(?!\d)", text)
+    ]
 
 
 def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:

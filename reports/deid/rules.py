@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,7 +17,7 @@ from reports.deid.findings import Finding
 from reports.deid.words import words
 
 _MACROS = {
-    "{WORD}": r"(?:[A-Z]\.(?=[ \t\n]{0,3}[A-Z])|[A-Z][A-Za-z'-]{0,30}(?![\w]))",
+    "{WORD}": r"(?:[A-Z]\.(?=[ \t\n]{0,3}[A-Z])|(?:S[Tt]\. ?)?[A-Z][A-Za-z'-]{0,30}(?![\w]))",
     "{GAP}": r"[ \t]{0,2}[:#=.\-]{0,2}[ \t]{0,3}",
 }
 _PARTICLE = r"(?:(?:van|von|de|der|den|la|del|di|da|al|el|bin) ){0,2}"
@@ -45,6 +45,7 @@ class Rule:
     trust: bool
     require_digits: int
     needs: tuple[str, ...]
+    quick: re.Pattern[str] | None
     before: re.Pattern[str] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
@@ -61,7 +62,8 @@ def apply_rules(text: str) -> Iterator[Finding]:
     """Findings of every rule, and of first names that a surname follows."""
     low = text.lower()
     for rule in rules():
-        if not rule.needs or any(part in low for part in rule.needs):
+        is_possible = not rule.needs or any(part in low for part in rule.needs)
+        if is_possible and (rule.quick is None or rule.quick.search(text)):
             yield from apply_rule(rule, text)
     yield from _first_names(text)
 
@@ -95,6 +97,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         filter=bool(entry.get("filter")),
         trust=bool(entry.get("trust")),
         require_digits=int(str(entry.get("require_digits", 0))),
+        quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
@@ -105,7 +108,8 @@ def _rule(entry: dict[str, object]) -> Rule:
 def _names_end(hidden: str, *, trust_first: bool) -> int:
     """Characters of `hidden` before the first ordinary word: a heading or a department is nobody's name."""
     end, follows_name = 0, trust_first
-    for number, part in enumerate(_PART.finditer(hidden)):
+    parts = list(_PART.finditer(hidden))
+    for number, part in enumerate(parts):
         word = part[0].lower()
         if number and "\n" in hidden[end : part.start()] and not follows_name:
             break
@@ -113,12 +117,22 @@ def _names_end(hidden: str, *, trust_first: bool) -> int:
             if number == 0 and not trust_first and hidden[1:2] != ".":
                 break
             follows_name = True
+        elif word in words().prefixes and _has_noun(parts[number + 1 :]):
+            continue  # "Von Humboldt": the particle goes with what follows
         elif _is_ordinary(word) and not (follows_name and (word in words().surnames or (number == 0 and trust_first))):
             break
         else:
             follows_name = word in words().first_names
         end = part.end()
     return end
+
+
+def _has_noun(following: Sequence[re.Match[str]]) -> bool:
+    """Whether a particle stands before a name, perhaps behind another particle: "De La Fuente"."""
+    for part in following:
+        if part[0].lower() not in words().prefixes:
+            return part[0][0].isupper() and not _is_ordinary(part[0].lower())
+    return False
 
 
 def _is_ordinary(word: str) -> bool:

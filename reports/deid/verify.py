@@ -10,13 +10,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from datetime import date, datetime
+from functools import lru_cache
 from itertools import pairwise
 
 from reports.deid.words import words
 
 _MIN_ID = 5
 _FORMS = ("%Y%m%d", "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y")
-_WRITTEN = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d %Y", "%d%b%Y")
+_WORDED = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%d-%b-%Y", "%B %d %Y", "%d%b%Y")
 _TITLES = ("mr", "mrs", "ms", "dr", "miss")
 
 
@@ -41,13 +42,21 @@ def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+_ASCII_WORDS = str.maketrans({chr(n): " " for n in range(128) if not chr(n).isalnum()})
+_ASCII_SQUEEZED = str.maketrans({chr(n): "" if chr(n) in "-./_ " else "|" for n in range(128) if not chr(n).isalnum()})
+
+
 def _plain(text: str) -> str:
+    if text.isascii():  # holds no mark and no format character
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text)
     kept = (letter for letter in decomposed if unicodedata.category(letter) not in ("Mn", "Cf"))
     return "".join(kept).lower()
 
 
 def _split(plain: str) -> list[str]:
+    if plain.isascii():
+        return plain.translate(_ASCII_WORDS).split()
     return "".join(letter if letter.isalnum() else " " for letter in plain).split()
 
 
@@ -66,6 +75,8 @@ def _without_eponyms(parts: list[str]) -> list[str]:
 
 def _squeeze(plain: str) -> str:
     """Letters and digits, one bar for everything that separates more than an id's own separators do."""
+    if plain.isascii():
+        return plain.translate(_ASCII_SQUEEZED)
     kept = (letter if letter.isalnum() else "" if letter in "-./_ " else "|" for letter in plain)
     return "".join(kept)
 
@@ -117,6 +128,7 @@ def _has_name(parts: list[str], value: str) -> bool:
     return (len(names) > 1 and together) or any((title, name) in pairs for title in _TITLES for name in weak)
 
 
+@lru_cache(maxsize=4096)
 def _date(value: str) -> date | None:
     for form in (*_FORMS[:4], "%Y-%m-%dt%h:%M:%S"):
         try:
@@ -127,9 +139,14 @@ def _date(value: str) -> date | None:
 
 
 def _has_date(plain: str, day: date) -> bool:
-    written = {day.strftime(form).lower() for form in (*_FORMS, *_WRITTEN)}
+    return any(_bounded(plain, form) for form in _written(day))
+
+
+@lru_cache(maxsize=4096)
+def _written(day: date) -> frozenset[str]:
+    written = {day.strftime(form).lower() for form in (*_FORMS, *_WORDED)}
     written |= {form.replace("/0", "/").lstrip("0") for form in written if "/" in form and not form.startswith("20")}
-    return any(_bounded(plain, form) for form in written)
+    return frozenset(written)
 
 
 def _bounded(plain: str, form: str) -> bool:

@@ -22,6 +22,8 @@ class Words:
         Each inner tuple is one language in one length, January or Monday first.
     month_numbers : mapping
         Every month name -> 1..12.
+    birth_cues : tuple of str
+        Words before a birth date.
     titles, not_parts, prefixes, person_verbs, not_initials, first_names, surnames : frozenset
         Words around and in names.
     nicknames : mapping
@@ -35,6 +37,7 @@ class Words:
     months: tuple[tuple[str, ...], ...]
     weekdays: tuple[tuple[str, ...], ...]
     month_numbers: Mapping[str, int]
+    birth_cues: tuple[str, ...]
     titles: frozenset[str]
     not_parts: frozenset[str]
     prefixes: frozenset[str]
@@ -60,6 +63,7 @@ def words() -> Words:
         months=months,
         weekdays=tuple(tuple(names) for names in table["weekdays"].values()),
         month_numbers=numbers,
+        birth_cues=tuple(table["birth"]["cues"]),
         titles=frozenset(names["titles"]),
         not_parts=frozenset(names["not_parts"]),
         prefixes=frozenset(names["prefixes"]),

@@ -101,7 +101,8 @@ def test_the_worst_pair_comes_first(root):
 
 
 def test_pages_answer_with_a_strict_policy(client):
-    for path in ("/", "/case/pair-0", "/drops", "/assets/audit.js", "/assets/audit.css"):
+    pages = ("/", "/sheet", "/distributions", "/sample", "/agreement", "/case/pair-0", "/drops?reason=TOO_FEW_SLICES")
+    for path in (*pages, "/assets/audit.js", "/assets/lists.js", "/assets/audit.css"):
         answer = client.get(path)
         assert answer.status_code == 200, path
         assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -114,6 +115,67 @@ def test_filters_narrow_the_worklist(client):
     assert "pair-1" not in client.get("/?split=test").text
     assert "pair-0" in client.get("/?flag=NOTHING_LOCATED").text
     assert client.get("/?page=zero").status_code == 200
+
+
+def test_the_list_says_why_and_every_bar_leads_to_its_cases(client, root):
+    page = client.get("/").text
+    assert "NOTHING_LOCATED 1" in page
+    assert "fits nothing here" in page
+    assert "Rows slipped" not in page
+    bars = re.findall(
+        r'href="(/\?[^"]+)">([^<]+)</a></th>.*?<td class="number">(\d+)</td>', client.get("/distributions").text
+    )
+    assert len(bars) > 10
+    for address, _, count in bars:
+        assert f"{count} found" in client.get(address.replace("&amp;", "&")).text
+
+
+def test_search_reaches_the_text_of_the_report(client):
+    page = client.get("/?words=SPLEEN").text
+    assert "pair-1" in page
+    assert "pair-0" not in page
+    assert "pair-0" in client.get("/?words=air-0").text
+
+
+def test_next_follows_the_list_that_the_analyst_came_from(client):
+    assert 'id="next"' in client.get("/case/pair-0").text
+    assert 'id="next"' not in client.get("/case/pair-0?split=test").text
+
+
+def test_the_case_says_why_its_series_was_chosen_and_what_was_repaired(client):
+    page = client.get("/case/pair-0").text
+    assert "rank 1: thin" in page
+    assert "identical copies of a slice were dropped: 1 slice" in page
+
+
+def test_the_sample_gives_the_rate_and_what_is_missing(client):
+    page = client.get("/sample?size=2&width=20").text
+    assert "no case of the sample was read yet" in page
+    assert "pair-0" in page
+    client.post("/verdict/pair-0", json={"verdict": "reject"}, headers=ORIGIN)
+    assert "of 1 cases read" in client.get("/sample?size=2&width=20").text
+    assert client.get("/sample?size=x&seed=-4&width=0").status_code == 200
+
+
+def test_a_dropped_thing_can_be_judged(client, root):
+    key = "link_studies/study-9/UNMATCHED_STUDY"
+    assert client.post(f"/verdict/{key}", json={"verdict": "reject"}, headers=ORIGIN).status_code == 200
+    assert client.post("/verdict/a/b/c", json={"verdict": "reject"}, headers=ORIGIN).status_code == 404
+    assert "100.0 %" in client.get("/sample").text
+    assert Dataset.open(root).verdicts == {}
+
+
+def test_the_other_readers_verdict_is_shown_after_ones_own(client):
+    client.post("/reader", content="ann", headers=ORIGIN)
+    client.post("/verdict/pair-0", json={"verdict": "reject", "note": "annsnote"}, headers=ORIGIN)
+    client.post("/reader", content="bob", headers=ORIGIN)
+    assert "annsnote" not in client.get("/case/pair-0").text
+    client.post("/verdict/pair-0", json={"verdict": "accept"}, headers=ORIGIN)
+    assert "annsnote" in client.get("/case/pair-0").text
+    assert "pair-0" in client.get("/agreement").text
+    assert "pair-0" in client.get("/?verdict=disputed").text
+    assert client.post("/reader", content="x" * 41, headers=ORIGIN).status_code == 400
+    assert client.post("/reader", content="a\nb", headers=ORIGIN).status_code == 400
 
 
 def test_slices_come_as_png(client):

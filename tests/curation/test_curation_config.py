@@ -68,3 +68,21 @@ def test_workers_change_no_digest_and_the_grid_does():
 def test_config_command_needs_something_to_do(capsys):
     assert main(["config", "--quiet"]) == 2
     assert "--print" in capsys.readouterr().err
+
+
+def test_a_profile_is_found_beside_the_file_and_recorded_by_its_content(tmp_path: Path):
+    (tmp_path / "site").mkdir()
+    path = tmp_path / "site" / "c.toml"
+    path.write_text('[reports]\nprofile = "words.toml"\n')
+    with pytest.raises(ConfigError, match=r"words\.toml"):
+        read_config(path)
+    words = tmp_path / "site" / "words.toml"
+    words.write_text('[headings]\nfindings = ["read-out"]\n')
+    config = read_config(path)
+    assert config.reports.profile == str(words)
+    recorded = config.recorded()
+    assert recorded["reports"]["profile"].startswith("sha256:")
+    assert str(tmp_path) not in str(recorded)
+    assert Config.model_validate(recorded).recorded() == recorded
+    words.write_text('[headings]\nfindings = ["read out"]\n')
+    assert config.recorded() != recorded

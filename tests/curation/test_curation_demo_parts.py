@@ -52,7 +52,8 @@ def test_a_tube_has_the_volume_of_a_capsule(end: tuple[float, float, float], rad
     p = painter()
     p.tube([(0, 0, 0), end], radius, 50.0, 7)
     length = float(np.linalg.norm(end))
-    assert (p.label == 7).sum() == pytest.approx(np.pi * radius**2 * (length + 4 / 3 * radius), rel=0.1)
+    surface = 2 * np.pi * radius * (length + 2 * radius)  # the lattice may shift it by a fifth of a voxel
+    assert (p.label == 7).sum() == pytest.approx(np.pi * radius**2 * (length + 4 / 3 * radius), abs=0.2 * surface)
 
 
 def test_shapes_spare_what_they_may_not_paint_and_keep_hu_between_old_and_new() -> None:

@@ -53,13 +53,15 @@ def test_monai_reads_its_own_layout(judged: Path, tmp_path: Path):
 
 def test_hugging_face_tables_name_volumes_that_are_there(judged: Path, tmp_path: Path):
     assert export(judged, tmp_path / "out", "huggingface") == 0
-    rows = [row for path in (tmp_path / "out" / "data").glob("*.parquet") for row in pq.read_table(path).to_pylist()]
-    assert {row["pair_id"] for row in rows} == released(judged)
-    assert all((tmp_path / "out" / row["volume"]).is_file() for row in rows)
-    assert all(s["text"] == row["report"][s["char_start"] : s["char_end"]] for row in rows for s in row["sentences"])
+    tables = sorted((tmp_path / "out").glob("*/metadata.parquet"))
+    rows = [(path.parent, row) for path in tables for row in pq.read_table(path).to_pylist()]
+    assert {row["pair_id"] for _folder, row in rows} == released(judged)
+    assert all((folder / row["file_name"]).is_file() for folder, row in rows)
+    for _folder, row in rows:
+        assert all(s["text"] == row["report"][s["char_start"] : s["char_end"]] for s in row["sentences"])
     card = (tmp_path / "out" / "README.md").read_text()
     assert card.startswith("---\n")
-    assert "path: data/train.parquet" in card
+    assert "path: train/**" in card
 
 
 def test_hugging_face_datasets_loads_it(judged: Path, tmp_path: Path):
@@ -67,6 +69,10 @@ def test_hugging_face_datasets_loads_it(judged: Path, tmp_path: Path):
     assert export(judged, tmp_path / "out", "huggingface") == 0
     loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert sum(len(part) for part in loaded.values()) == 3
+    case = next(iter(loaded.values()))[0]
+    volume = next(r for r in Dataset.open(judged).rows("volumes") if r["shape_ijk"] == list(case["nifti"].shape))
+    np.testing.assert_allclose(case["nifti"].affine.ravel(), volume["affine_ras"], atol=1e-4)
+    assert case["sentences"][0]["text"] in case["report"]
 
 
 def test_croissant_describes_the_files_that_are_there(judged: Path, tmp_path: Path):
@@ -89,7 +95,12 @@ def test_croissant_describes_the_files_that_are_there(judged: Path, tmp_path: Pa
 def test_mlcroissant_validates_it(judged: Path, tmp_path: Path):
     mlcroissant = pytest.importorskip("mlcroissant", reason="the extra `croissant` is not installed")
     assert export(judged, tmp_path / "out", "croissant") == 0
-    assert mlcroissant.Dataset(str(tmp_path / "out" / "croissant.json")).metadata.name
+    described = mlcroissant.Dataset(str(tmp_path / "out" / "croissant.json"))
+    assert not described.metadata.ctx.issues.errors
+    splits = [path.parent.name for path in sorted((tmp_path / "out").glob("*/metadata.parquet"))]
+    records = [record for split in splits for record in described.records(split)]
+    pair_ids = {value.decode() for record in records for key, value in record.items() if key.endswith("/pair_id")}
+    assert pair_ids == released(judged)
 
 
 @pytest.mark.parametrize("kind", ["monai", "huggingface", "croissant"])

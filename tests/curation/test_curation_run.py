@@ -283,3 +283,20 @@ def test_every_command_teaches(capsys):
     for command in ("run", "verify", "audit", "export", "demo", "labels", "config"):
         assert main([command, "--help"]) == 0
         assert "python -m curation" in capsys.readouterr().out
+
+
+def test_an_institutions_words_are_read(small_export: Path, own_dataset: Path, tmp_path: Path, capsys):
+    export = tmp_path / "export"
+    shutil.copytree(small_export, export)
+    rows = [report_row(plan) for plan in PLANS if plan.has_report]
+    for row in rows:
+        row["report_text"] = row["report_text"].replace("FINDINGS:", "SCAN WORDS:")
+    write_reports(export / "reports.csv", rows)
+    assert curate(export, own_dataset) == 0
+    sections = {row["section"] for row in Dataset.open(own_dataset).rows("sentences")}
+    assert "findings" not in sections
+    (export / "words.toml").write_text('[headings]\nfindings = ["scan words"]\n')
+    (export / "config.toml").write_text((export / "config.toml").read_text() + '[reports]\nprofile = "words.toml"\n')
+    assert curate(export, own_dataset) == 0
+    sections = {row["section"] for row in Dataset.open(own_dataset).rows("sentences")}
+    assert "findings" in sections

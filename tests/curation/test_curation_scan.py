@@ -1,10 +1,12 @@
 """The search for identifiers: finds what is there in any spelling, and nothing else."""
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.scan import Matcher, tokens
+from curation.scan import Matcher, kinds_in_file, tokens
+from t3dkit.tables import write_table
 
 KNOWN = [
     ("PatientName", "Quillfeather^Augusta^M"),
@@ -64,3 +66,16 @@ def test_bytes_without_an_identifier_hold_none(raw: bytes):
 
 def test_tokens_fold_compatibility_forms():
     assert tokens("ﬁbrosis, Ⅳ x_1") == ["fibrosis", "iv", "x", "1"]
+
+
+def test_the_encoding_of_a_table_spells_no_identifier(tmp_path):
+    # Indexes 0 to 255 in a row are the bytes of "12345678" and of "abcdefgh": real patient ids of test systems.
+    matcher = Matcher([("PatientID", "12345678"), ("PatientName", "abcdefgh1")])
+    path = tmp_path / "table.parquet"
+    schema = pa.schema([("key", pa.string()), ("parts", pa.list_(pa.struct([("note", pa.string())])))])
+    rows = [{"key": f"row {number}", "parts": [{"note": f"note {number}"}]} for number in range(300)]
+    write_table(path, rows, schema)
+    assert kinds_in_file(path, matcher, is_spelling=True) == set()
+    rows[7]["parts"].append({"note": "see x12345678y"})  # inside a longer word, in a nested column
+    write_table(path, rows, schema)
+    assert kinds_in_file(path, matcher, is_spelling=True) == {"PatientID"}

@@ -16,7 +16,7 @@ from hospital import CONFIG, KEY, StudyPlan, tree_hash, write_export
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 N_POINTS = int(os.environ.get("T3DKIT_KILLS", "4"))
-"""Moments per kind of fault; the bar of issue 5 is 300."""
+"""Moments per kind of fault; more with T3DKIT_KILLS."""
 
 HARNESS = '''
 """Runs curations in forks of a warm process; the fork counts its writes and meets its end at a given one."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import pytest
-
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+from reports_real import REAL
 
 
 @pytest.fixture(scope="session")

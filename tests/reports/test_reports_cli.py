@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from reports_real import REAL
 
 from curation import contract
 from reports import tables
@@ -15,7 +16,6 @@ from reports.__main__ import main
 from t3dkit.tables import read_rows
 
 FIXTURES = Path(__file__).parent / "fixtures"
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 HEADER = "accession_number,patient_id,patient_name,study_date,report_datetime,status,report_text\n"
 ROWS = (
@@ -94,7 +94,7 @@ def test_a_leak_is_dropped_not_written(
 ) -> None:
     source = tmp_path / "reports.csv"
     source.write_text(HEADER + ROWS)
-    monkeypatch.setattr("reports.corpus.leaks", lambda text, identifiers: ("name",))
+    monkeypatch.setattr("reports.work.leaks", lambda text, identifiers: ("name",))
     code, summary, _ = parse(capsys, str(source), "--out", str(tmp_path / "o.parquet"))
     assert (code, summary["reports"], summary["merged"], summary["dropped"]) == (0, 0, 0, 5)
     assert summary["reasons"]["DEID_LEAK"] == 2  # type: ignore[index]
@@ -161,6 +161,39 @@ def test_hl7_and_fhir_through_the_command(tmp_path: Path, capsys: pytest.Capture
     assert summary["rows"] == summary["reports"] + summary["merged"] + summary["dropped"]  # type: ignore[operator]
     texts = [row["text"] for row in read_rows(tmp_path / "o.reports.parquet")]
     assert sum("present in 2018" in text for text in texts) == 1
+
+
+def test_workers_change_no_byte(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "reports.csv"
+    lines = [f"A{number},FINDINGS: The liver has a {number} mm cyst." for number in range(1, 60)]
+    source.write_text("\n".join(["accession_number,report_text", *lines]))
+    for workers in ("1", "2"):
+        code, summary, _ = parse(
+            capsys, str(source), "--out", str(tmp_path / f"{workers}.parquet"), "--workers", workers
+        )
+        assert (code, summary["reports"]) == (0, 59)
+    for name in ("", ".reports", ".dropped"):
+        one, two = ((tmp_path / f"{workers}{name}.parquet").read_bytes() for workers in ("1", "2"))
+        assert one == two
+
+
+def test_no_worker_is_no_parse(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "A1.txt").write_text("FINDINGS: Clear.")
+    assert main(["parse", str(tmp_path / "A1.txt"), "--out", str(tmp_path / "o.parquet"), "--workers", "0"]) == 2
+    assert "--workers" in capsys.readouterr().err
+
+
+def test_a_table_is_written_in_groups_and_only_when_whole(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    rows = [{"report_id": str(number), "label": "x"} for number in range(tables.ROWS_PER_GROUP + 5)]
+    with tables.table_sink(path, tables.ENTITIES) as sink:
+        sink.extend(rows)
+        assert len(sink) == len(rows)
+        assert not path.exists()
+    assert [row["report_id"] for row in read_rows(path)] == [row["report_id"] for row in rows]
+    with pytest.raises(AttributeError), tables.table_sink(tmp_path / "u.parquet", tables.ENTITIES) as sink:
+        sink.extend([*rows, "no row"])  # type: ignore[list-item]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["t.parquet"]
 
 
 @pytest.mark.real

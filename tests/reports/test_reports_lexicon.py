@@ -5,14 +5,38 @@ from pathlib import Path
 import pytest
 
 import reports
+from reports.grammar import read_data
+from reports.parse import parse_report
 from reports.regions import region_tree
-from reports.vocabulary import Trie, read_data, split_words, vocabulary
+from reports.vocabulary import Trie, split_words, vocabulary
 
-FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions")
+FILES = ("anatomy", "findings", "headings", "layout", "assertion", "languages", "regions", "survey")
 
 
 def test_at_least_400_concepts_with_a_region() -> None:
-    assert vocabulary().n_concepts >= 400
+    assert vocabulary().n_concepts >= 450
+
+
+@pytest.mark.parametrize(
+    ("term", "region"),
+    [
+        *(("hepatic", "liver"), ("renal", "kidneys"), ("cranial", "skull"), ("SVC", "superior_vena_cava")),
+        *(("IVC", "inferior_vena_cava"), ("RPA", "pulmonary_arteries"), ("RUL", "lung_upper_lobe_right")),
+        *(
+            ("CBD", "bile_ducts"),
+            ("UVJ", "ureters"),
+            ("IAC", "skull"),
+            ("PICC", "chest"),
+            ("TIPS", "portal_vein_and_splenic_vein"),
+        ),
+        *(("cavernous sinus", "brain"), ("Gerota fascia", "retroperitoneum"), ("epididymis", "inguinal_region")),
+        *(("uncinate process", "pancreas"), ("ligamentum flavum", "spine"), ("hyoid bone", "larynx")),
+        *(("levator ani", "muscles"), ("subcarinal nodes", "lymph_nodes_mediastinal"), ("GGO", "lungs")),
+    ],
+)
+def test_adjectives_and_abbreviations_find_their_region(term: str, region: str) -> None:
+    (found,) = parse_report(f"FINDINGS: {term}.", language="en").sentences
+    assert found.regions == (region,)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -32,6 +32,10 @@ def split(text: str) -> list[str]:
         ("See fig. 3 and no. 4 of 12. Normal.", ["See fig. 3 and no. 4 of 12.", "Normal."]),
         ("Seen by [NAME]. [NAME] agrees.", ["Seen by [NAME].", "[NAME] agrees."]),
         ("Approx. 3 cm cyst vs. abscess. Follow up.", ["Approx. 3 cm cyst vs. abscess.", "Follow up."]),
+        ("Seen by Dr. X. The liver is normal.", ["Seen by Dr. X.", "The liver is normal."]),
+        ("Takes 5 mg p.o. b.i.d. with food.", ["Takes 5 mg p.o. b.i.d. with food."]),
+        ("1) Gastric ulcer, 2) Gout, 3) a cyst", ["Gastric ulcer", "Gout", "a cyst"]),
+        ("Segment 4) is normal, as is (2) here", ["Segment 4) is normal, as is (2) here"]),
         ("...\n---\n.", []),
     ],
 )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reports_real import REAL
 
 from reports.reasons import DropReason
 from reports.sources import RawReport, ReportDrop, read_reports
@@ -22,7 +23,6 @@ from reports.sources.values import date_of, datetime_of, status_of
 from t3dkit.errors import ConfigError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 DEMO_HEADER = (
     "report_number,accession_number,patient_id,patient_name,birth_date,sex,study_date,report_datetime,status,"

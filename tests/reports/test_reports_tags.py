@@ -38,6 +38,19 @@ from reports.records import ImagePointer
         ("Heart and pericardium are normal.", ["heart", "pericardium"], None),
         ("Nodule of the lung, right upper lobe.", ["lung_upper_lobe_right"], "right"),
         ("Facial bone fracture.", ["face"], None),
+        ("R kidney has a cyst.", ["kidney_right"], "right"),
+        ("L4 and L5 are normal.", ["vertebrae_L4", "vertebrae_L5"], None),
+        ("Infarcts in the spleen.", ["spleen"], None),
+        ("Old infarct.", ["brain"], None),
+        ("Nodule below the lower pole of the thyroid.", ["thyroid_gland"], None),
+        ("Cyst in the left lower pole.", ["kidney_left"], "left"),
+        ("Right lower lobe mass with loculated effusion.", ["lung_lower_lobe_right", "pleura_right"], "right"),
+        ("Knee effusion.", ["lower_limbs"], None),
+        ("Marrow edema in the tibia.", ["lower_limbs"], None),
+        ("Osteopenia of the spine.", ["bones", "spine"], None),
+        ("Celiac disease.", ["bowel"], None),
+        ("Bilateral, subpleural reticulation.", ["lung_left", "lung_right"], "bilateral"),
+        ("Thickening of the right colon.", ["colon"], "right"),
     ],
 )
 def test_regions(text: str, regions: list[str], laterality: str | None) -> None:
@@ -94,6 +107,8 @@ def test_measurements(text: str, lengths: list[float]) -> None:
         ("series of 3 images", None),
         ("imaging 3 weeks later", None),
         ("(3/45)", None),
+        ("a 12 mm lesion (3/45)", (3, 45)),
+        ("a 12 mm lesion (3-45)", None),
     ],
 )
 def test_pointers(text: str, pointer: tuple[int | None, int | None] | None) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import phantom.py, which is no test
 
-REAL = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+BESIDE = [parent / "shared" / "data" for parent in Path(__file__).resolve().parents]
+REAL = next((path for path in BESIDE if path.is_dir()), BESIDE[2])
 
 
 @pytest.fixture(scope="session")

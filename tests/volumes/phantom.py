@@ -112,7 +112,7 @@ def save(ds: Dataset, path: Path, syntax: str = ExplicitVRLittleEndian) -> Path:
     """Write a data set as a DICOM file."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID or f"{ROOT}.9"
+    meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID or f"{ROOT}.9.{ds.get('InstanceNumber') or 0}"
     meta.TransferSyntaxUID = syntax
     ds.file_meta = meta
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,9 +17,9 @@ from volumes.stacks import build_stacks
 
 def _die_on_marked(job):
     """Stands in for a decoder that kills its process."""
-    if job.stack.head.series_description == "poison":
+    if job.item.head.series_description == "poison":
         os._exit(9)
-    return {"verdict": "kept", "series": job.stack.series_instance_uid}
+    return {"verdict": "kept", "series": job.item.series_instance_uid}
 
 
 def test_a_job_that_kills_its_process_is_dropped_alone(instances_of, tmp_path, monkeypatch):
@@ -28,7 +28,7 @@ def test_a_job_that_kills_its_process_is_dropped_alone(instances_of, tmp_path, m
     stacks = [build_stacks(instances_of(one)).stacks[0] for one in series]
     monkeypatch.setattr(batch, "convert_job", _die_on_marked)
     jobs = [batch.Job(stack, Grid(), tmp_path, ".nii") for stack in stacks]
-    rows = {job.stack.series_instance_uid: row for job, row in batch._in_pool(jobs, 2)}
+    rows = {job.item.series_instance_uid: row for job, row in batch._in_pool(jobs, 2)}
     assert len(rows) == 4
     assert rows["1.2.3.1"]["reason"] == DropReason.RESOURCE_LIMIT
     assert all(rows[f"1.2.3.{k}"]["verdict"] == "kept" for k in (0, 2, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import sys
@@ -135,3 +136,24 @@ def test_help_teaches_and_starts_light():
     assert (
         subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\0"], ids=["lines", "NUL"])
+def test_a_list_of_paths_on_stdin_is_a_source(export, tmp_path, capsys, monkeypatch, end):
+    paths = sorted((export / "thin").iterdir())
+    listed = [paths[0].parent / "." / paths[0].name, *paths[1:], export / "gap", paths[3], tmp_path / "gone.dcm"]
+    stdin = io.TextIOWrapper(io.BytesIO(end.join(str(path).encode() for path in listed) + end))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    code, summary, _ = run(capsys, "convert", "-", "--out", str(tmp_path / "out"))
+    assert code == 0
+    assert summary["files"] == {"found": 20 + 11 + 1, "kept": 20, "dropped": 12}  # the repeated path counts once
+    assert summary["dropped_files"] == {"GEOM_MISSING_SLICE": 11, "UNSTABLE_INPUT": 1}
+    rows = read_rows(tmp_path / "out" / "series.parquet")
+    assert {row["source"] for row in rows} == {str(export / "thin"), str(export / "gap")}
+
+
+def test_an_empty_list_is_a_data_fault(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    code, _, err = run(capsys, "inspect", "-")
+    assert code == 1
+    assert "holds no files" in err

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import ClassVar
 
 import dicom_files as files
 import numpy as np
@@ -15,12 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.data import get_testdata_files
 
+from volumes import index as header_index
 from volumes.elements import MAX_NESTING
-from volumes.headers import FIRST_READ_BYTES
+from volumes.headers import FIRST_READ_BYTES, read_header
 from volumes.index import read_instance
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileDrop, FileRef, Instance
 from volumes.sources import iter_files
+from volumes.values import SPECIFIC_CHARACTER_SET, Values
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def codes(instance):
 def content(instance):
     """What must be the same however the file was encoded."""
     assert isinstance(instance, Instance), instance
-    skipped = {"file", "transfer_syntax_uid", "repairs"}
+    skipped = {"file", "transfer_syntax_uid", "repairs", "pixel_offset", "pixel_length"}
     return {field.name: getattr(instance, field.name) for field in fields(Instance) if field.name not in skipped}
 
 
@@ -454,3 +458,49 @@ def test_text_is_decoded_whatever_the_character_set_says(charset, raw, text):
     from volumes.charsets import decode_text
 
     assert decode_text(raw, charset) == text
+
+
+# ------------------------------------------------------------------------------------------------ remembered values
+
+
+def test_all_that_is_typed_from_shared_elements_is_in_the_key():
+    class Recorded(dict):
+        asked: ClassVar[set[int]] = set()
+
+        def get(self, tag, default=None):
+            self.asked.add(tag)
+            return super().get(tag, default)
+
+    header = read_header(io.BytesIO(files.encode(files.ct())))
+    header_index._type_shared(Values(Recorded(header.elements)), is_image=True)
+    allowed = {*header_index.SHARED_TAGS, *header_index.BY_FRAME_TAGS, SPECIFIC_CHARACTER_SET}
+    assert allowed >= Recorded.asked >= set(header_index.SHARED_TAGS)
+
+
+def test_what_was_remembered_is_what_would_be_typed(tmp_path):
+    """Slices that differ in one shared element, read one after the other and each with nothing remembered."""
+    changes = [
+        {"KVP": "100"},
+        {"PixelSpacing": [0.5, 0.5]},
+        {"RescaleIntercept": -1000},
+        {"SeriesDescription": "Sch\xe4del"},
+        {"SeriesDescription": "Sch\xe4del", "SpecificCharacterSet": "ISO_IR 192"},
+        {"PatientSex": "O"},
+        {"Modality": "MR"},
+    ]
+    paths = [files.write(tmp_path / str(k), files.ct(**change)) for k, change in enumerate(changes)]
+    refs = [next(iter_files(path)) for path in paths]
+    together = [read_instance(ref) for ref in refs]
+    alone = []
+    for ref in refs:
+        header_index._remembered.clear()
+        alone.append(read_instance(ref))
+    assert together == alone
+    # the same name in two character sets is one text
+    assert len({repr(replace(item, file=refs[0], pixel_offset=None)) for item in alone}) == len(changes) - 1
+
+
+def test_a_repair_of_a_remembered_value_is_said_again(index):
+    comma = files.encode(files.ct()).replace(b"2.5 ", b"2,5 ")
+    repairs = [index(comma).repairs for _ in range(2)]
+    assert repairs[0] == repairs[1] != ()

@@ -83,8 +83,22 @@ def test_a_single_file_and_a_dicomdir_are_sources(tmp_path):
     assert listed(tmp_path / "DICOMDIR") == {"DICOMDIR": None, "IM1": None}
 
 
-def test_a_very_deep_tree_does_not_exhaust_the_stack(tmp_path):
-    deep = tmp_path
+@pytest.fixture
+def deep_folder(tmp_path):
+    """A folder for very deep trees, emptied without recursion: pytest's own clean-up recurses and gives up."""
+    root = tmp_path / "deep"
+    root.mkdir()
+    yield root
+    folders = [root]
+    for folder in folders:  # grows while it is walked: parents come before children
+        for path in folder.iterdir():
+            folders.append(path) if path.is_dir() else path.unlink()
+    for folder in reversed(folders):
+        folder.rmdir()
+
+
+def test_a_very_deep_tree_does_not_exhaust_the_stack(deep_folder):
+    deep = deep_folder
     for _ in range(300):
         deep = deep / "d"
         deep.mkdir()
@@ -92,7 +106,7 @@ def test_a_very_deep_tree_does_not_exhaust_the_stack(tmp_path):
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + 150)  # less than the tree is deep
     try:
-        found = list(iter_files(tmp_path))
+        found = list(iter_files(deep_folder))
     finally:
         sys.setrecursionlimit(limit)
     assert [ref.name for ref in found] == ["d/" * 300 + "leaf"]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from phantom import Series, setter
 
+from volumes.gaps import Gaps
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileDrop, FileRef
 from volumes.stacks import StackPolicy, build_stacks, describe_geometry
@@ -39,7 +40,7 @@ def assert_conserved(outcome, instances):
 def build(instances_of):
     def run(*series, policy=None, skip=(), lost=()):
         items = [item for one in series for item in instances_of(one, skip=skip)]
-        outcome = build_stacks(items, policy, lost=lost)
+        outcome = build_stacks(items, policy, gaps=Gaps(lost))
         assert_conserved(outcome, items)
         return outcome
 

@@ -50,6 +50,8 @@
     }
   };
 
+  const say = (text) => { document.getElementById("place").textContent = text; };
+
   const draw = () => {
     for (const plane of planes) {
       const source = `/slice/${facts.volume_id}/${plane.name}/${state.at[plane.across]}.png?window=${state.window}`;
@@ -64,16 +66,60 @@
     for (const button of document.querySelectorAll("button.window"))
       button.setAttribute("aria-pressed", String(button.dataset.window === state.window));
     document.getElementById("all-boxes").setAttribute("aria-pressed", String(state.all));
-    document.getElementById("place").textContent = `voxel ${state.at.join(", ")}`;
+    say(`voxel ${state.at.join(", ")}${imageAt()}`);
     document.body.dataset.crosshair = state.at.join(",");
   };
 
+  const isHere = (button) =>
+    (facts.sentences[button.dataset.sentence] || []).some((box) =>
+      state.at.every((p, a) => p >= box.start[a] && p < box.start[a] + box.size[a]));
+
+  const hereList = document.getElementById("here-list");
   const markHere = () => {
+    hereList.replaceChildren();
     for (const button of sentences) {
-      const boxes = facts.sentences[button.dataset.sentence] || [];
-      const here = boxes.some((box) => state.at.every((p, a) => p >= box.start[a] && p < box.start[a] + box.size[a]));
+      const here = isHere(button);
       button.classList.toggle("here", here);
+      if (!here) continue;
+      const link = document.createElement("button");
+      link.type = "button";
+      link.textContent = button.textContent.trim();
+      link.addEventListener("click", () => choose(button));
+      const entry = document.createElement("li");
+      entry.append(link);
+      hereList.append(entry);
     }
+    if (!hereList.childElementCount) {
+      const entry = document.createElement("li");
+      entry.textContent = "no sentence names a region here";
+      hereList.append(entry);
+    }
+  };
+
+  // World places, mm RAS: affine_ras takes voxels there; a source image lies at one place along its stack's normal.
+  const along = (at) => {
+    const m = facts.affine_ras, normal = facts.slices.normal_ras;
+    return [0, 1, 2].reduce((sum, row) => sum + normal[row] * (m[row][0] * at[0] + m[row][1] * at[1] + m[row][2] * at[2] + m[row][3]), 0);
+  };
+  const gradient = [0, 1, 2].map((axis) => along([0, 1, 2].map((a) => Number(a === axis))) - along([0, 0, 0]));
+  const across = gradient.map(Math.abs).indexOf(Math.max(...gradient.map(Math.abs)));
+  const imageAt = () => {
+    const place = along(state.at);
+    let best = null;
+    facts.slices.mm.forEach((mm, n) => {
+      if (best === null || Math.abs(mm - place) < Math.abs(facts.slices.mm[best] - place)) best = n;
+    });
+    return best === null ? "" : ` · series ${facts.slices.series ?? "?"} image ${facts.slices.images[best]}`;
+  };
+  const jumpTo = (series, image) => {
+    if (series !== null && facts.slices.series !== null && series !== facts.slices.series)
+      return `series ${series} is not the one shown (${facts.slices.series})`;
+    const n = facts.slices.images.indexOf(image);
+    if (n < 0) return `the series has no image ${image}`;
+    const voxel = state.at[across] + (facts.slices.mm[n] - along(state.at)) / gradient[across];
+    state.at[across] = clamp(Math.round(voxel), shape[across]);
+    draw();
+    return "";
   };
 
   const choose = (button) => {
@@ -81,8 +127,13 @@
     for (const other of sentences) other.classList.toggle("chosen", other === button);
     const box = (facts.sentences[state.chosen] || [])[0];
     if (box) state.at = box.start.map((start, axis) => clamp(start + Math.floor(box.size[axis] / 2), shape[axis]));
-    button.scrollIntoView({ block: "nearest" });
     draw();
+    let said = box ? "" : "this sentence is tied to no place";
+    if (!box && button.dataset.image)
+      said = jumpTo(button.dataset.series ? Number(button.dataset.series) : null, Number(button.dataset.image));
+    button.scrollIntoView({ block: "nearest" });
+    if (said) say(said);
+    markHere();
   };
 
   const step = (delta) => {
@@ -120,6 +171,21 @@
   const toggleAll = () => { state.all = !state.all; draw(); };
   document.getElementById("all-boxes").addEventListener("click", toggleAll);
 
+  const jump = document.getElementById("jump");
+  jump.addEventListener("change", () => {
+    const numbers = jump.value.match(/\d+/g);
+    if (!numbers) return;
+    const said = jumpTo(numbers.length > 1 ? Number(numbers[0]) : null, Number(numbers[numbers.length - 1]));
+    if (said) say(said);
+  });
+
+  const reader = document.getElementById("reader");
+  reader.addEventListener("change", async () => {
+    const answer = await fetch("/reader", { method: "POST", body: reader.value });
+    if (answer.ok) location.reload();
+    else say("the name was not kept");
+  });
+
   const note = document.getElementById("note");
   const decide = async (verdict) => {
     const current = document.getElementById("current");
@@ -127,7 +193,7 @@
       const answer = await fetch(`/verdict/${facts.pair_id}`, {
         method: "POST",
         headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ verdict, note: note.value, reader: "" }),
+        body: JSON.stringify({ verdict, note: note.value }),
       });
       if (!answer.ok) throw new Error(await answer.text());
       const kept = await answer.json();
@@ -144,7 +210,11 @@
   for (const button of deciders) button.addEventListener("click", () => decide(button.dataset.verdict));
 
   document.addEventListener("keydown", (event) => {
-    if (event.target === note || event.ctrlKey || event.metaKey || event.altKey) return;
+    if ([note, jump, reader].includes(event.target)) {
+      if (event.key === "Escape" || (event.key === "Enter" && event.target === jump)) event.target.blur();
+      return;
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const decider = deciders.find((button) => button.dataset.key === event.key);
     const follow = { n: "next", p: "previous" }[event.key];
     if (decider) decide(decider.dataset.verdict);
@@ -152,6 +222,8 @@
     else if (event.key === "j") step(1);
     else if (event.key === "k") step(-1);
     else if (event.key === "b") toggleAll();
+    else if (event.key === "i") { event.preventDefault(); jump.select(); }
+    else if (event.key === "t") { event.preventDefault(); note.focus(); }
     else if (windows[Number(event.key) - 1]) setWindow(windows[Number(event.key) - 1].dataset.window);
     else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       if (event.target.type === "range") return;
@@ -160,4 +232,5 @@
     }
   });
   draw();
+  markHere();
 })();

@@ -1,0 +1,204 @@
+"""Does this report describe this volume? The rules over one pair, and one number that sums them up.
+
+Enters: what a report claims, what a volume shows. Leaves: findings with code and detail, and a fit: above zero the
+two agree, below zero they contradict. Refuses: to count silence as evidence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from curation.reasons import PairFlag
+from curation.suspicion.facts import TextFacts, VolumeFacts, part_of
+
+MIN_MISSING_REGIONS = 2
+POINTER_SLACK_MM = 40.0
+"""A finding is pointed at on one slice, its organ's box is a landmark estimate."""
+REGION_FACTOR = 2.0
+"""A measurement may exceed its organ's box diagonal this much: masses grow, boxes are estimates."""
+MIN_OVERSIZE_MM = 60.0
+AIR_LOW_HU, BONE_HIGH_HU = -600.0, 2000.0
+TELLING_PARTS = frozenset({"head", "chest", "abdomen", "pelvis"})
+"""Parts whose absence from the text or the scan means another examination; the neck is often passed over."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that spoke: its code, and what it saw, in words that identify nobody."""
+
+    code: str
+    detail: str = ""
+
+
+def pair_findings(text: TextFacts, volume: VolumeFacts) -> list[Finding]:
+    """Every contradiction between a report and a volume."""
+    return [
+        Finding(str(code), detail)
+        for rule in (_coverage, _gap, _exam, _contrast, _sex, _sides, _sizes, _pointers, _fingerprint)
+        for code, detail in rule(text, volume)
+    ]
+
+
+def fit(text: TextFacts, volume: VolumeFacts) -> float:
+    """How well a report fits a volume: a sum of agreements less contradictions, about -12 to 8."""
+    score = _coverage_fit(text, volume)
+    if text.contrast and volume.contrast:
+        score += 1.0 if text.contrast == volume.contrast else -3.0
+    elif text.contrast == "with":
+        score -= 0.7
+    elif text.contrast == "without":
+        score += 0.5  # a scan without contrast has no agent to name
+    if text.sex and volume.sex in ("M", "F"):
+        score += 0.7 if text.sex == volume.sex else -4.0
+    return score + _pointer_fit(text, volume)
+
+
+def _coverage_fit(text: TextFacts, volume: VolumeFacts) -> float:
+    if not volume.parts:
+        return 0.0
+    claimed = claimed_parts(text)
+    score = sum(0.5 if part in volume.parts else -2.0 for part in claimed)
+    if claimed:
+        score -= 1.0 * len((volume.parts & TELLING_PARTS) - claimed)
+    return score - 0.4 * min(5, len(missing_regions(text, volume)))
+
+
+def _pointer_fit(text: TextFacts, volume: VolumeFacts) -> float:
+    score = 0.0
+    for pointer in text.pointers[:8]:
+        if pointer.series is not None and pointer.series != volume.series_number:
+            score -= 0.3
+            continue
+        if not len(volume.numbers):
+            continue
+        distance = pointer_distance_mm(pointer.image, pointer.regions, volume)
+        if volume.position_of(pointer.image) is None:
+            score -= 1.5
+        elif distance is not None:
+            score += 0.8 if distance <= 0 else -min(1.5, distance / 60)
+    return max(score, -6.0)
+
+
+def claimed_parts(text: TextFacts) -> frozenset[str]:
+    """Body parts that the report is about: those of its title, else those named at least three times."""
+    often = frozenset(part for part, n in text.parts.items() if n >= 3)
+    return text.title_parts or often
+
+
+def missing_regions(text: TextFacts, volume: VolumeFacts) -> list[str]:
+    """Regions that the text describes and that the localizer, which located others, did not find in the scan."""
+    if not volume.spans_mm:
+        return []
+    return sorted(
+        region
+        for region in text.named
+        if region in LOCATABLE and region not in volume.spans_mm and not _has_relative(region, volume)
+    )
+
+
+def pointer_distance_mm(image: int, regions: tuple[str, ...], volume: VolumeFacts) -> float | None:
+    """How far the image lies outside the nearest named region, mm, 0 inside; None where either is unknown."""
+    place = volume.position_of(image)
+    spans = [volume.spans_mm[region] for region in regions if region in volume.spans_mm]
+    if place is None or not spans:
+        return None
+    return min(max(low - place, place - high, 0.0) for low, high in spans)
+
+
+def _coverage(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    inside = sum(n for part, n in text.parts.items() if part in volume.parts)
+    outside = sum(n for part, n in text.parts.items() if part not in volume.parts)
+    if volume.parts and outside > inside:
+        yield PairFlag.COVERAGE_MISMATCH, f"{outside} of {inside + outside} mentions lie outside {_list(volume.parts)}"
+
+
+def _gap(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    missing = missing_regions(text, volume)
+    if len(missing) >= MIN_MISSING_REGIONS:
+        yield PairFlag.COVERAGE_GAP, f"described but not in the scan: {', '.join(missing[:8])}"
+
+
+def _exam(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    absent = (text.title_parts & TELLING_PARTS) - volume.parts
+    if volume.parts and absent:
+        yield PairFlag.EXAM_MISMATCH, f"the title names {_list(absent)}; the scan shows {_list(volume.parts)}"
+
+
+def _contrast(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    if text.contrast and volume.contrast and text.contrast != volume.contrast:
+        yield PairFlag.CONTRAST_MISMATCH, f"the text says {text.contrast} contrast, the header {volume.contrast}"
+
+
+def _sex(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    if text.sex and volume.sex in ("M", "F") and text.sex != volume.sex:
+        yield PairFlag.SEX_MISMATCH, f"the text speaks of sex {text.sex}, the header says {volume.sex}"
+
+
+def _sides(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    found, concluded = text.sides.get("findings", {}), text.sides.get("impression", {})
+    for organ in sorted(found.keys() & concluded.keys()):
+        if not found[organ] & concluded[organ]:
+            sides = f"{_list(found[organ])} in the findings, {_list(concluded[organ])} in the impression"
+            yield PairFlag.LATERALITY_CONFLICT, f"{organ}: {sides}"
+    for region in sorted(text.gone & volume.masked):
+        yield PairFlag.LATERALITY_CONFLICT, f"{region} is absent by the text, but its mask is there"
+
+
+def _sizes(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    for mm, regions in text.measurements:
+        limits = [volume.sizes_mm[region] * REGION_FACTOR for region in regions if region in volume.sizes_mm]
+        if mm > volume.extent_mm:
+            yield PairFlag.MEASUREMENT_TOO_LARGE, f"{mm:g} mm in a volume of {volume.extent_mm:.0f} mm"
+            return
+        if limits and mm > max([*limits, MIN_OVERSIZE_MM]):
+            yield PairFlag.MEASUREMENT_TOO_LARGE, f"{mm:g} mm in {', '.join(regions)}"
+            return
+
+
+def _pointers(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    here = [p for p in text.pointers if p.series is None or p.series == volume.series_number]
+    if not len(volume.numbers) or not here:
+        return
+    absent = [p.image for p in here if volume.position_of(p.image) is None]
+    if absent:
+        yield PairFlag.POINTER_MISSING, f"image {absent[0]} is not among the {len(volume.numbers)} of the series"
+    far = [d for p in here if (d := pointer_distance_mm(p.image, p.regions, volume)) and d > POINTER_SLACK_MM]
+    if far:
+        yield PairFlag.POINTER_ELSEWHERE, f"{len(far)} of {len(here)} images lie up to {max(far):.0f} mm off"
+
+
+def _fingerprint(_text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    """Percentiles 0.5 and 99.5: a scan holds air, and bone that is no metal."""
+    if len(volume.hu_percentiles) == 7:
+        low, high = volume.hu_percentiles[0], volume.hu_percentiles[-1]
+        if low > AIR_LOW_HU or high > BONE_HIGH_HU or high < 0:
+            yield PairFlag.HU_OUTLIER, f"99 % of the voxels lie between {low:.0f} and {high:.0f} HU"
+
+
+def _has_relative(region: str, volume: VolumeFacts) -> bool:
+    """Whether a region inside or around it was located, other than a whole body part: "lungs" for a lobe."""
+    from reports.regions import region_tree
+
+    tree = region_tree()
+    return any(
+        found not in ("body", "chest", "abdomen", "pelvis", "head", "neck", "spine", "bones", "lungs", "vessels")
+        and (tree.is_within(found, region) or tree.is_within(region, found))
+        for found in volume.spans_mm
+        if found in tree
+    )
+
+
+def _locatable() -> frozenset[str]:
+    """Regions that lie in one body part and that the landmark localizer places."""
+    from curation.align.atlas import read_atlas
+
+    atlas = read_atlas()
+    return frozenset(region for region in (*atlas.boxes, *atlas.parts) if part_of(region))
+
+
+LOCATABLE = _locatable()
+
+
+def _list(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
