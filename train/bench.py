@@ -20,7 +20,7 @@ from train.catalogue import Ijk, Sentence, read_catalogue
 from train.config import CropConfig, EvaluateConfig
 from train.crops import Draw, draw_views
 from train.intervals import mean_interval
-from train.models import as_query, pool_text
+from train.models import as_query
 from train.reader import VolumeStore
 from train.run import Run, load_model, require_same_grid
 
@@ -37,6 +37,8 @@ class Features:
     sentences : tuple of Sentence
     text : (m, s, d), held : (m, s)
         Tokens of each drawn sentence.
+    pooled_text : (m, d)
+        The sentences as one vector each.
     view_a, view_b : (m, n, d)
         Visual tokens of the two views.
     """
@@ -45,13 +47,9 @@ class Features:
     sentences: tuple[Sentence, ...]
     text: torch.Tensor
     held: torch.Tensor
+    pooled_text: torch.Tensor
     view_a: torch.Tensor
     view_b: torch.Tensor
-
-    @property
-    def pooled_text(self) -> torch.Tensor:
-        """(m, d)."""
-        return pool_text(self.text[:, None], self.held[:, None], whole_report=False)
 
     def rows(self, index: Sequence[int]) -> Features:
         """Some of the draws."""
@@ -61,6 +59,7 @@ class Features:
             sentences=tuple(self.sentences[i] for i in index),
             text=self.text[at],
             held=self.held[at],
+            pooled_text=self.pooled_text[at],
             view_a=self.view_a[at],
             view_b=self.view_b[at],
         )
@@ -104,12 +103,13 @@ class Bench:
     @torch.no_grad()
     def features(self, batcher: Batcher, draws: Sequence[Draw], *, name: str) -> Features:
         """Frozen features of `draws`, on the CPU."""
-        text, held, view_a, view_b = [], [], [], []
+        text, held, pooled, view_a, view_b = [], [], [], [], []
         for batch in self.batches(batcher, draws, name=name):
             tokens = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])
             visual = self.model.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2))
             text.append(tokens[:, 0].cpu())
             held.append(batch.held[:, 0].cpu())
+            pooled.append(self.model.sentences(tokens[:, 0], batch.held[:, 0]).cpu())
             view_a.append(visual[:, 0].cpu())
             view_b.append(visual[:, 1].cpu())
         return Features(
@@ -117,6 +117,7 @@ class Bench:
             sentences=tuple(batcher.sentence(drawn) for drawn in draws),
             text=torch.cat(text),
             held=torch.cat(held),
+            pooled_text=torch.cat(pooled),
             view_a=torch.cat(view_a),
             view_b=torch.cat(view_b),
         )
@@ -124,6 +125,12 @@ class Bench:
     def mean(self, values: np.ndarray, groups: Sequence[Any] | np.ndarray) -> dict[str, float]:
         """`mean_interval` as configured."""
         return mean_interval(values, groups, n=self.config.bootstrap, seed=self.config.seed)
+
+    @torch.no_grad()
+    def sentences(self, texts: Sequence[str]) -> torch.Tensor:
+        """(r, d) any sentences as one vector each."""
+        ids, held = (torch.from_numpy(part)[:, None].to(self.device) for part in self.run.tokens.encode(texts))
+        return self.model.sentences(self.model.encode_text(ids, held), held)[:, 0]
 
     @torch.no_grad()
     def attention(self, features: Features) -> dict[str, np.ndarray]:

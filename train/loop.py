@@ -42,6 +42,8 @@ from train.run import Run, create_run, open_run, require_same_grid
 
 MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
+MEASURED_CROPS = 16
+"""Slots whose two crops set the scale of the visual tokens."""
 TERMS = ("total", "tcl", "tir", "align")
 SHOWN_STEPS = 20
 """Steps that the loss and speed behind the bar are taken over."""
@@ -264,6 +266,8 @@ class Trainer:
     def _restore(self) -> int:
         """The step to begin with; a new run saves its first weights."""
         if not newest_name(self.run.checkpoints):
+            crops = [self.batcher.make(0, [slot], MEASURED_CROPS).views[0] for slot in range(MEASURED_CROPS)]
+            self.model.standardise_crops(torch.cat(crops).to(self.device))
             self._save(0)
             return 0
         checkpoint, n_damaged = read_checkpoint(self.run.checkpoints)

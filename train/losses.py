@@ -28,14 +28,17 @@ def soft_targets(
     -------
     (n_own, B) float32, rows sum to 1
     """
-    equal = torch.zeros(n_own, len(text_key), dtype=torch.bool, device=text_key.device)
-    for keys in (text_key, normal_key):
-        drawn = keys[offset : offset + n_own, 0, None]  # (n_own, 1)
-        equal |= (keys[None] == drawn[:, None]).any(dim=2) & (drawn != 0)
+    rows = slice(offset, offset + n_own)
+    equal = is_covered(text_key[rows, 0], text_key) | is_covered(normal_key[rows, 0], normal_key)
     weight = equal.float() * soft_positive
     own = torch.arange(n_own, device=weight.device)
     weight[own, own + offset] = 1.0
     return weight / weight.sum(dim=1, keepdim=True)
+
+
+def is_covered(own: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Whether each of our sentences is among those of each crop, by key: (r,), (B, k) -> (r, B) bool; 0 is never."""
+    return (keys[None] == own[:, None, None]).any(dim=2) & (own != 0)[:, None]
 
 
 def cosines(rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
@@ -78,21 +81,23 @@ def restoration_errors(restored: torch.Tensor, clean: torch.Tensor, hidden: torc
     return error.flatten(1).sum(dim=1) / hidden.flatten(1).sum(dim=1).clamp(min=1)
 
 
-def sigmoid_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Pairwise sigmoid loss between our sentences and all crops.
+def sigmoid_loss(logits: torch.Tensor, is_positive: torch.Tensor) -> torch.Tensor:
+    """Pairwise sigmoid loss of r sentences with B crops, summed over crops.
 
     Parameters
     ----------
-    logits : (b, B)
-    targets : (b, B)
-        Positive where above zero: own, equal and likewise normal sentences.
+    logits : (r, B)
+    is_positive : (r, B) bool
+
+    Returns
+    -------
+    (r,)
 
     References
     ----------
     Zhai et al., Sigmoid Loss for Language Image Pre-Training, arXiv 2303.15343, algorithm 1.
     """
-    labels = torch.where(targets > 0, 1.0, -1.0)
-    return -F.logsigmoid(labels * logits).sum(dim=1).mean()
+    return -F.logsigmoid(torch.where(is_positive, logits, -logits)).sum(dim=1)
 
 
 def _full(values: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ from torch import nn
 from train.batch import Batch
 from train.config import Config
 from train.distributed import gather, rank, world_size
-from train.losses import contrast_loss, cosines, restoration_loss, sigmoid_loss, soft_targets
+from train.losses import contrast_loss, cosines, is_covered, restoration_loss, sigmoid_loss, soft_targets
 from train.networks import build_backbone
 from train.readout import Fusion, Readout
 
@@ -66,6 +66,10 @@ class T3D(nn.Module):
         text_encoder.requires_grad_(config.text.trainable)
         self.register_buffer("text_mean", torch.zeros(width))
         self.register_buffer("text_std", torch.ones(width))
+        self.register_buffer("sentence_mean", torch.zeros(width))
+        self.register_buffer("sentence_std", torch.ones(width))
+        self.register_buffer("visual_mean", torch.zeros(self.backbone.width))
+        self.register_buffer("visual_std", torch.ones(self.backbone.width))
         self.visual = nn.Linear(self.backbone.width, width)
         reads = bool(tcl.weight) and tcl.form != "no_text"
         self.readout = Readout(width, tcl.width) if reads else None
@@ -125,20 +129,42 @@ class T3D(nn.Module):
             full[present] = (tokens - self.text_mean) / self.text_std
         return full.unflatten(0, ids.shape[:2])
 
+    def sentences(self, text: torch.Tensor, held: torch.Tensor) -> torch.Tensor:
+        """Tokens (..., s, d) of sentences as one vector each, (..., d): standardised mean."""
+        weight = held.unsqueeze(-1).to(text.dtype)
+        pooled = (text * weight).sum(dim=-2) / weight.sum(dim=-2).clamp(min=1)
+        return (pooled - self.sentence_mean) / self.sentence_std
+
     @torch.no_grad()
     def standardise_text(self, ids: torch.Tensor, held: torch.Tensor) -> None:
-        """Make the text tokens of typical sentences (n, s) zero-mean and unit-variance, channel by channel.
+        """Make tokens and means of typical sentences (n, s) zero-mean and unit-variance, channel by channel.
 
-        A transformer's tokens share much of their direction whatever the sentence; without that share, what tells
-        sentences apart is what a short training sees first.
+        A transformer's tokens share much of their direction whatever the sentence, and nine tenths of the length of
+        a sentence's mean is the same for all. Without that share, what tells sentences apart is what a short
+        training sees first; with it, alignment did not leave its first loss.
         """
-        tokens = self.encode_text(ids[:, None], held[:, None])[:, 0][held]
-        self.text_mean, self.text_std = tokens.mean(dim=0), tokens.std(dim=0).clamp(min=1e-3)
+        tokens = self.encode_text(ids[:, None], held[:, None])[:, 0]
+        self.text_mean, self.text_std = tokens[held].mean(dim=0), tokens[held].std(dim=0).clamp(min=1e-3)
+        means = self.sentences((tokens - self.text_mean) / self.text_std, held)
+        self.sentence_mean, self.sentence_std = means.mean(dim=0), means.std(dim=0).clamp(min=1e-3)
 
     def visual_tokens(self, crops: torch.Tensor) -> torch.Tensor:
         """(m, 1, c, c, c) -> (m, n, d), the bottleneck as tokens."""
-        bottleneck, _ = self.backbone.encode(crops)
-        return self.visual(bottleneck.flatten(2).transpose(1, 2))
+        return self.project(self.backbone.encode(crops)[0].flatten(2).transpose(1, 2))
+
+    def project(self, places: torch.Tensor) -> torch.Tensor:
+        """(m, n, channels) places of the bottleneck -> (m, n, d) visual tokens."""
+        return self.visual((places - self.visual_mean) / self.visual_std)
+
+    @torch.no_grad()
+    def standardise_crops(self, crops: torch.Tensor) -> None:
+        """Make the bottleneck of typical crops (m, 1, c, c, c) zero-mean and unit-variance, channel by channel.
+
+        What fresh weights make of any two crops is nearly the same vector; comparing by cosine would start from
+        similarities that are all equal, and a short training would not get past that.
+        """
+        places = self.backbone.encode(crops)[0].flatten(2)  # (m, channels, n)
+        self.visual_mean, self.visual_std = places.mean(dim=(0, 2)), places.std(dim=(0, 2)).clamp(min=1e-3)
 
     def restoration(self, batch: Batch, reading: Reading) -> dict[str, torch.Tensor]:
         """TIR, where the method restores."""
@@ -170,22 +196,35 @@ class T3D(nn.Module):
             return terms
         n_own = len(reading.view_a)
         text_key, normal_key = gather(reading.text_key), gather(reading.normal_key)
-        soft = self.config.tcl.soft_positive if self.no_text_head is None else 0.0  # without text, each is its own
-
-        def targets(n_sentences: int) -> torch.Tensor:
-            keys = text_key[:, :n_sentences], normal_key[:, :n_sentences]
-            return soft_targets(*keys, n_own=n_own, offset=rank() * n_own, soft_positive=soft)
-
+        offset = rank() * n_own
         if self.config.tcl.weight:
             # Of the drawn sentences alone: crops of one region nearly always share some normal statement.
-            own = targets(1)  # (b, B)
-            forth = contrast_loss(self.contrast(reading), own)
-            back = contrast_loss(self.contrast(replace(reading, view_a=reading.view_b, view_b=reading.view_a)), own)
-            terms["tcl"] = 0.5 * (forth + back)
+            drawn = text_key[:, :1], normal_key[:, :1]
+            soft = self.config.tcl.soft_positive if self.no_text_head is None else 0.0  # without text, each is its own
+            targets = soft_targets(*drawn, n_own=n_own, offset=offset, soft_positive=soft)  # (b, B)
+            forth = contrast_loss(self.contrast(reading), targets)
+            swapped = replace(reading, view_a=reading.view_b, view_b=reading.view_a)
+            terms["tcl"] = 0.5 * (forth + contrast_loss(self.contrast(swapped), targets))
         if self.align is not None:
-            logits = self.align(reading.text, reading.held, gather(reading.view_a))
-            terms["align"] = sigmoid_loss(logits, targets(text_key.shape[1]))
+            terms["align"] = self._align(reading, text_key, normal_key, offset)
         return terms
+
+    def _align(self, reading: Reading, text_key: torch.Tensor, normal_key: torch.Tensor, offset: int) -> torch.Tensor:
+        """Every sentence our crops cover, or our whole reports, against the crops of all processes."""
+        assert self.align is not None
+        n_own, k = reading.text_key.shape
+        tokens = gather(reading.view_a)
+        if self.config.align.whole_report:
+            rows = self.sentences(reading.text.flatten(1, 2), reading.held.flatten(1, 2))  # (b, d)
+            own = torch.arange(n_own, device=rows.device)
+            covers = torch.zeros(n_own, len(tokens), dtype=torch.bool, device=rows.device)
+            covers[own, own + offset] = True
+            return sigmoid_loss(self.align(rows, tokens), covers).sum() / n_own
+        rows = self.sentences(reading.text, reading.held).flatten(0, 1)  # (b k, d)
+        covers = is_covered(reading.text_key.flatten(), text_key)
+        covers |= is_covered(reading.normal_key.flatten(), normal_key)  # (b k, B)
+        present = reading.held.any(dim=-1).flatten()
+        return sigmoid_loss(self.align(rows[present], tokens), covers[present]).sum() / (n_own * k)
 
     def contrast(self, reading: Reading) -> torch.Tensor:
         """(b, B) logits of TCL: our anchors in view a against view b of all processes."""
@@ -227,7 +266,6 @@ class Align(nn.Module):
 
     def __init__(self, config: Config, width: int) -> None:
         super().__init__()
-        self.whole_report = config.align.whole_report
         self.text = nn.Linear(width, config.align.width)
         self.readout = Readout(width, config.align.width, keeps_text=False) if config.align.attend else None
         self.image = None if config.align.attend else nn.Linear(width, config.align.width)
@@ -236,28 +274,19 @@ class Align(nn.Module):
         n_global = config.loop.batch * config.loop.accumulate * world_size()
         self.bias = nn.Parameter(torch.tensor(-math.log(n_global)))
 
-    def forward(self, text: torch.Tensor, held: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """(b, k, s, d), (b, k, s) sentences and (m, n, d) crops -> (b, m) logits."""
-        sentence = pool_text(text, held, whole_report=self.whole_report)
+    def forward(self, sentences: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        """(r, d) sentences and (m, n, d) crops -> (r, m) logits."""
         if self.readout is not None:
-            image = self.readout(*as_query(sentence), tokens)  # (b, m, out)
+            image = self.readout(*as_query(sentences), tokens)  # (r, m, out)
         else:
             assert self.image is not None
             image = self.image(tokens.mean(dim=1))  # (m, out)
-        return cosines(self.text(sentence), image) * self.log_scale.exp() + self.bias
+        return cosines(self.text(sentences), image) * self.log_scale.exp() + self.bias
 
 
-def as_query(sentence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(b, d) pooled sentences as (b, 1, d) tokens that are all there."""
-    return sentence[:, None], torch.ones(len(sentence), 1, dtype=torch.bool, device=sentence.device)
-
-
-def pool_text(text: torch.Tensor, held: torch.Tensor, *, whole_report: bool) -> torch.Tensor:
-    """(b, k, s, d), (b, k, s) -> (b, d): mean over the tokens of the first sentence, or of all."""
-    if not whole_report:
-        text, held = text[:, :1], held[:, :1]
-    weight = held.unsqueeze(-1).to(text.dtype)
-    return (text * weight).sum(dim=(1, 2)) / weight.sum(dim=(1, 2)).clamp(min=1)
+def as_query(sentences: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(r, d) sentences as (r, 1, d) tokens that are all there."""
+    return sentences[:, None], torch.ones(len(sentences), 1, dtype=torch.bool, device=sentences.device)
 
 
 def joined(readings: Sequence[Reading]) -> Reading:

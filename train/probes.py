@@ -79,15 +79,14 @@ def _volume_features(
     if bench.model.align is not None:
         words = [name.replace("_", " ") for name in names]
         said = [PRESENT.format(word) for word in words] + [ABSENT.format(word) for word in words]
-        ids, held = (torch.from_numpy(part)[:, None].to(bench.device) for part in bench.run.tokens.encode(said))
-        prompts = bench.model.encode_text(ids, held), held
+        prompts = bench.sentences(said)
     with bench.progress.task("finding probes", len(volume_ids)) as task:
         for volume_id in volume_ids:
             _, cells = bench.grid(volume_id)
             flat = cells.flatten(0, 1).double()
             features[volume_id] = torch.cat([flat.mean(dim=0), flat.amax(dim=0)]).numpy()
-            if prompts:
-                suits = aligned(bench, *prompts, bench.model.visual(cells.to(bench.device))).max(axis=1)
+            if prompts is not None:
+                suits = aligned(bench, prompts, bench.model.project(cells.to(bench.device))).max(axis=1)
                 matches[volume_id] = suits[: len(names)] - suits[len(names) :]
             task.advance()
     return features, matches

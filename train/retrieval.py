@@ -38,7 +38,7 @@ def retrieval(bench: Bench) -> dict[str, Any]:
     fitted = bench.features(bench.train, bench.draws(bench.train, RIDGE_POOL, seed=6), name="retrieval, train")
     similarities = {"ridge": _ridge(fitted, held)}
     if bench.model.align is not None:
-        similarities["align_head"] = aligned(bench, held.text[:, None], held.held[:, None], held.view_a)
+        similarities["align_head"] = aligned(bench, held.pooled_text, held.view_a)
     keys = np.asarray([one.text_key for one in held.sentences])
     patients = np.asarray([one.patient_id for one in held.sentences])
     pairs, first, place = np.unique([one.pair_id for one in held.sentences], return_index=True, return_inverse=True)
@@ -83,13 +83,9 @@ def _image(features: Features) -> np.ndarray:
 
 
 @torch.no_grad()
-def aligned(bench: Bench, text: torch.Tensor, held: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
-    """(b, m) logits of the alignment head: (b, k, s, d) sentences against the (m, n, d) tokens of crops."""
-    align = bench.model.align
+def aligned(bench: Bench, sentences: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
+    """(r, m) logits of the alignment head: (r, d) sentences against the (m, n, d) tokens of crops."""
+    align, tokens = bench.model.align, tokens.to(bench.device)
     assert align is not None
-    tokens = tokens.to(bench.device)
-    rows = [
-        align(text[at : at + CHUNK].to(bench.device), held[at : at + CHUNK].to(bench.device), tokens)
-        for at in range(0, len(text), CHUNK)
-    ]
+    rows = [align(part.to(bench.device), tokens) for part in sentences.split(CHUNK)]
     return torch.cat(rows).double().cpu().numpy()

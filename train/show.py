@@ -23,7 +23,7 @@ from train.bench import Bench
 from train.catalogue import read_catalogue
 from train.config import Config
 from train.crops import Draw, covered, draw, draw_views
-from train.models import as_query, pool_text
+from train.models import as_query
 from train.pictures import Panel, Row, crop_rows, write_png
 from train.reader import VolumeStore
 from train.retrieval import aligned
@@ -105,21 +105,19 @@ def search(run_folder: Path, dataset_root: Path, words: str, *, out: Path, n_row
         raise ConfigError(f"{run_folder} cannot search: train it with `--method t3d-align`")
     if not words.strip():
         raise ConfigError("give a sentence to look for, such as 'There is a pleural effusion.'")
-    ids, held = (torch.from_numpy(part)[:, None].to(bench.device) for part in run.tokens.encode([words]))
-    with torch.no_grad():
-        text = bench.model.encode_text(ids, held)
-        query, there = as_query(pool_text(text, held, whole_report=False))
+    sentence = bench.sentences([words])
+    query, there = as_query(sentence)
     found = []
     catalogue = bench.held_out.catalogue
     with progress.task("search", len(catalogue.by_pair)) as task:
         for pair_id, sentences in catalogue.by_pair.items():
             starts, cells = bench.grid(sentences[0].volume_id)
             with torch.no_grad():
-                tokens = bench.model.visual(cells.to(bench.device))
+                tokens = bench.model.project(cells.to(bench.device))
                 looked = align.readout.attention(
                     query.expand(len(tokens), -1, -1), there.expand(len(tokens), -1), tokens
                 )
-            rated = aligned(bench, text, held, tokens)[0]
+            rated = aligned(bench, sentence, tokens)[0]
             best = int(rated.argmax())
             found.append(
                 (float(rated[best]), pair_id, sentences[0].volume_id, starts[best], looked[best].cpu().numpy())

@@ -25,7 +25,7 @@ probe_batches = 2
 obvious_steps = 4
 gap_draws = 8
 segment_steps = 3
-segment_validation = 4
+segment_volumes = 2
 volume_crops = 8
 """
 

@@ -34,7 +34,7 @@ QUICK = (
     "volume_crops=1",
     "segment_steps=2",
     "segment_batch=2",
-    "segment_validation=4",
+    "segment_volumes=2",
 )
 
 

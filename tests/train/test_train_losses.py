@@ -99,14 +99,14 @@ def test_restoration_equals_a_plain_loop_and_ignores_visible_voxels() -> None:
 def test_sigmoid_loss_equals_a_plain_loop() -> None:
     torch.manual_seed(2)
     logits = torch.randn(3, 5, requires_grad=True)
-    targets = torch.zeros(3, 5)
-    targets[0, 0] = targets[1, 1] = targets[2, 2] = targets[2, 4] = 1.0
+    targets = torch.zeros(3, 5, dtype=torch.bool)
+    targets[0, 0] = targets[1, 1] = targets[2, 2] = targets[2, 4] = True
     slow = torch.zeros(())
     for i in range(3):
         for j in range(5):
-            sign = 1.0 if targets[i, j] > 0 else -1.0
+            sign = 1.0 if targets[i, j] else -1.0
             slow = slow + torch.log1p(torch.exp(-sign * logits[i, j])) / 3
-    _same(sigmoid_loss(logits, targets), slow, [logits])
+    _same(sigmoid_loss(logits, targets).mean(), slow, [logits])
 
 
 def test_the_text_alone_solves_the_obvious_form_but_not_ours() -> None:

@@ -14,15 +14,15 @@ TEXTS = ["The liver is normal.", "There is a 12 mm cyst in the liver.", "No effu
 
 
 @pytest.mark.parametrize(
-    ("image", "edge"),
+    ("image", "edge", "checkpointing"),
     [
-        (ImageConfig(channels=(8, 16, 16), features=4), 16),
-        (ImageConfig(network="segresnet", features=8), 16),
-        (ImageConfig(network="swinunetr", features=12), 64),
+        (ImageConfig(channels=(8, 16, 16), features=4), 16, False),
+        (ImageConfig(channels=(8, 16, 16), features=4), 16, True),
+        (ImageConfig(network="segresnet", features=8), 16, True),
+        (ImageConfig(network="swinunetr", features=12), 64, True),
     ],
-    ids=["unet", "segresnet", "swinunetr"],
+    ids=["unet", "unet-checkpointed", "segresnet", "swinunetr"],
 )
-@pytest.mark.parametrize("checkpointing", [False, True])
 def test_encode_and_decode_are_monais_forward(image: ImageConfig, edge: int, checkpointing: bool) -> None:
     torch.manual_seed(0)
     backbone = build_backbone(image, activation_checkpointing=checkpointing).eval()
