@@ -3,8 +3,8 @@
     python -m benchmarks.audit_planted [--studies 200] [--seed 17] [--work DIR] [--kinds NAME ...]
 
 Per kind: the share of planted pairs that the right rule flags (or that curation withholds for the right reason), the
-share that any alarm flags, and the share of untouched pairs that any alarm flags. The table goes to docs/audit.md when
-every kind was run. Exit 1 where a bar is missed: 95 % found, 5 % of clean pairs flagged, a block's ends exact.
+share that any alarm flags, and the share of untouched pairs that anything graver than a note flags. The table goes to
+docs/audit.md when every kind was run. Exit 1 where a bar is missed: 95 % found, 5 % of clean pairs flagged.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COARSE = 1.6
 """Voxels this much larger than the demo's usual ones, about 4 to 5 mm slices."""
 MIN_FOUND, MAX_CLEAN = 0.95, 0.05
 MARKERS = ("<!-- planted errors, by benchmarks.audit_planted -->", "<!-- end of planted errors -->")
-COVERAGE = frozenset({"COVERAGE_MISMATCH", "COVERAGE_GAP", "EXAM_MISMATCH"})
+COVERAGE = frozenset({"COVERAGE_MISMATCH", "COVERAGE_GAP", "EXAM_MISMATCH", "PART_UNREAD"})
 TEXT = frozenset({"TEXT_OTHER_PATIENT", "TEXT_OTHER_DAY"})
 CONTENT = COVERAGE | {"CONTRAST_MISMATCH", "SEX_MISMATCH", "POINTER_MISSING", "POINTER_ELSEWHERE"}
 
@@ -69,7 +69,7 @@ KINDS = (
     Kind("laterality flip (mirrored images)", errors.mirror, frozenset({"LATERALITY_SUSPECT"})),
     Kind("sides exchanged in the text", errors.exchange_sides, frozenset({"LATERALITY_CONFLICT", "POINTER_ELSEWHERE"})),
     Kind("wrong body part", errors.wrong_part, COVERAGE),
-    Kind("truncated volume", errors.truncate, COVERAGE | {"POINTER_MISSING", "POSSIBLY_CROPPED"}),
+    Kind("truncated volume", errors.truncate, COVERAGE | {"POINTER_MISSING", "POSSIBLY_CROPPED", "ORGAN_CUT"}),
     Kind("double rescale", errors.rescale_twice, frozenset({"HU_OUTLIER", "HU_SHIFT"}),
          frozenset({"HU_IMPLAUSIBLE", "HU_UNKNOWN", "HU_SIGN", "NO_VOLUME"})),
     Kind("other patient's series", errors.foreign_series, frozenset({"SAME_VOLUME"}), frozenset({"DUPLICATE_VOLUME"})),
@@ -96,7 +96,7 @@ class Score:
 
     @property
     def clean_share(self) -> float:
-        """Share of untouched pairs with an alarm."""
+        """Share of untouched pairs with an alarm or a look."""
         return self.clean_flagged / max(1, self.clean)
 
     def row(self) -> str:
@@ -155,7 +155,7 @@ def count(kind: Kind, ground: errors.Ground, base: Path, dataset: Path) -> Score
     missed = [n for n in planted - gone if not flags[n] & kind.rules]
     if missed:
         print(f"   missed {kind.name}: {[(n, sorted(flags[n])) for n in missed[:8]]}", file=sys.stderr)
-    odd = [(n, sorted(f for f in flags[n] if severity_of(f) == "alarm")) for n in clean]
+    odd = [(n, sorted(f for f in flags[n] if severity_of(f) != "note")) for n in clean]
     odd = [item for item in odd if item[1]]
     if odd:
         print(f"   clean, flagged: {odd[:8]}", file=sys.stderr)
@@ -182,7 +182,7 @@ def write_page(scores: Sequence[Score], *, studies: int, seed: int) -> None:
         f"(slices of 4 to 5 mm), errors of one kind at a time planted before curation.",
         "",
         "| planted | pairs | flagged by the right rule | withheld for the right reason | found | any alarm "
-        "| clean pairs with an alarm | |",
+        "| clean pairs with an alarm or a look | |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         *(score.row() for score in scores),
     ]

@@ -81,9 +81,10 @@ def shift_rows(ground: Ground, n: int) -> None:
 
 def shift_scrubbed_rows(ground: Ground, n: int) -> None:
     """The same, where no text names its patient or day."""
-    for row in ground.reports:
-        row["report_text"] = scrubbed(row["report_text"])
     shift_rows(ground, n)
+    assert ground.rows is not None
+    for row in ground.reports[max(0, ground.rows[0] - 9) : ground.rows[1] + 8]:  # the block and the rows around it
+        row["report_text"] = scrubbed(row["report_text"])
 
 
 def swap_reports(ground: Ground, n: int) -> None:

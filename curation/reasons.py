@@ -57,7 +57,9 @@ class PairFlag(Code):
     # text against volume
     LINK_WEAK = "LINK_WEAK", "linked by a rule weaker than accession number with patient"
     COVERAGE_MISMATCH = "COVERAGE_MISMATCH", "the report talks mostly about anatomy that the volume does not show"
-    COVERAGE_GAP = "COVERAGE_GAP", "the report describes several organs that lie outside the scanned range"
+    COVERAGE_GAP = "COVERAGE_GAP", "the report describes organs that lie outside the scanned range"
+    ORGAN_CUT = "ORGAN_CUT", "the scan ends within an organ of the body part that the report is about"
+    PART_UNREAD = "PART_UNREAD", "the scan shows a body part of which the report says nothing"
     EXAM_MISMATCH = "EXAM_MISMATCH", "the title of the report names a body part that the volume does not show"
     CONTRAST_MISMATCH = "CONTRAST_MISMATCH", "what the text says about contrast contradicts the header"
     SEX_MISMATCH = "SEX_MISMATCH", "the text names the other sex or its organs"

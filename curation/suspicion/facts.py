@@ -18,6 +18,8 @@ from reports.regions import region_tree
 Row = dict[str, Any]
 
 PARTS = ("head", "neck", "chest", "abdomen", "pelvis")
+TOUCH_MM = 1.5
+"""An organ that ends by itself leaves at least a step of the localizer's grid (4 mm) to the edge of the scan."""
 NARRATIVE = ("findings", "impression", "other", "addendum")
 """Sections that describe the images; "other" holds the findings of reports without that heading."""
 MALE = frozenset({"prostate", "seminal_vesicles", "testes"})
@@ -112,6 +114,8 @@ class VolumeFacts:
     series_number : int or None
     numbers, positions_mm : (n,) arrays
         Instance numbers of the source, sorted, and where each lies along the normal.
+    heights_mm, tops_mm
+        Lowest and highest voxel edge of the volume, and of each region's box, towards the head.
     """
 
     parts: frozenset[str]
@@ -125,6 +129,13 @@ class VolumeFacts:
     numbers: np.ndarray
     positions_mm: np.ndarray
     hu_percentiles: tuple[float, ...]
+    heights_mm: tuple[float, float] = (0.0, 0.0)
+    tops_mm: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def touches(self, region: str, end: str) -> bool:
+        """Whether a region's box reaches the "top" or "bottom" slice."""
+        low, high = self.tops_mm[region]
+        return high >= self.heights_mm[1] - TOUCH_MM if end == "top" else low <= self.heights_mm[0] + TOUCH_MM
 
     def position_of(self, image: int) -> float | None:
         """Where an image of the source lies along the normal, mm; None where the series has no such image."""
@@ -196,6 +207,11 @@ def volume_facts(volume: Row, regions: Sequence[Row]) -> VolumeFacts:
         numbers=numbers[order],
         positions_mm=np.asarray(slices.get("position_mm") or (), float)[order],
         hu_percentiles=tuple(volume["hu_percentiles"] or ()),
+        heights_mm=(0.0, float(shape[2] * spacing[2])),
+        tops_mm={
+            region: (row["start_ijk"][2] * spacing[2], (row["start_ijk"][2] + row["size_ijk"][2]) * spacing[2])
+            for region, row in best.items()
+        },
     )
 
 

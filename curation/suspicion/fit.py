@@ -13,6 +13,12 @@ from curation.reasons import PairFlag
 from curation.suspicion.facts import TextFacts, VolumeFacts, part_of
 
 MIN_MISSING_REGIONS = 2
+WHOLE_ORGANS = {
+    "chest": (("lung_left", "top"), ("lung_right", "top"), ("lung_left", "bottom"), ("lung_right", "bottom")),
+    "abdomen": (("liver", "top"), ("kidney_left", "bottom"), ("kidney_right", "bottom")),
+    "pelvis": (("urinary_bladder", "bottom"),),
+}
+"""Body part -> organs that its examination shows down to, or up to, their end."""
 POINTER_SLACK_MM = 40.0
 """A finding is pointed at on one slice, its organ's box is a landmark estimate."""
 REGION_FACTOR = 2.0
@@ -35,7 +41,7 @@ def pair_findings(text: TextFacts, volume: VolumeFacts) -> list[Finding]:
     """Every contradiction between a report and a volume."""
     return [
         Finding(str(code), detail)
-        for rule in (_coverage, _gap, _exam, _contrast, _sex, _sides, _sizes, _pointers, _fingerprint)
+        for rule in (_coverage, _gap, _cut, _unread, _exam, _contrast, _sex, _sides, _sizes, _pointers, _fingerprint)
         for code, detail in rule(text, volume)
     ]
 
@@ -115,8 +121,32 @@ def _coverage(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, 
 
 def _gap(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
     missing = missing_regions(text, volume)
-    if len(missing) >= MIN_MISSING_REGIONS:
+    beyond = [region for region in missing if part_of(region) in TELLING_PARTS - volume.parts]
+    if len(missing) >= MIN_MISSING_REGIONS or (beyond and volume.parts):
         yield PairFlag.COVERAGE_GAP, f"described but not in the scan: {', '.join(missing[:8])}"
+
+
+def _cut(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    """Organs of a body part that the report is about, of which the scan's end cuts off what should be there."""
+    claimed = claimed_parts(text)
+    cut = [
+        f"{organ} at the {end}"
+        for part, organs in WHOLE_ORGANS.items()
+        if part in claimed
+        for organ, end in organs
+        if organ in volume.spans_mm and volume.touches(organ, end)
+    ]
+    if cut:
+        yield PairFlag.ORGAN_CUT, f"the scan ends within {', '.join(cut)}"
+
+
+def _unread(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
+    silent = {
+        part for part in volume.parts & TELLING_PARTS if part not in text.title_parts and not text.parts.get(part)
+    }
+    telling = silent & {"head", "chest"} if "abdomen" not in silent else silent - {"abdomen"}
+    if text.parts and telling:
+        yield PairFlag.PART_UNREAD, f"the scan shows {_list(frozenset(telling))}, the report says nothing of it"
 
 
 def _exam(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:

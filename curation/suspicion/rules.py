@@ -43,6 +43,8 @@ RULES: dict[str, Rule] = {
     "BODYPART_MISMATCH": Rule("look", 0.3),
     "LINK_WEAK": Rule("look", 0.2),
     "NOTHING_LOCATED": Rule("look", 0.2),
+    "ORGAN_CUT": Rule("look", 0.25),
+    "PART_UNREAD": Rule("look", 0.25),
     "TEMPLATE_FAR": Rule("look", 0.15),
     "POSSIBLY_CROPPED": Rule("look", 0.15),
     "RESCALE_ASSUMED": Rule("look", 0.15),

@@ -109,6 +109,10 @@ def test_a_pair_that_fits_raises_nothing():
         ("POINTER_ELSEWHERE", TEXT.replace("image 40", "image 4"), {}),
         ("HU_OUTLIER", TEXT, {"hu_percentiles": [-1000.0, -990.0, -800.0, 0.0, 900.0, 2200.0, 3000.0]}),
         ("HU_OUTLIER", TEXT, {"hu_percentiles": [20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 80.0]}),
+        ("COVERAGE_GAP", TEXT.replace("The heart", "The urinary bladder is normal. The heart"), {}),
+        ("ORGAN_CUT", TEXT, {"shape_ijk": [80, 80, 55]}),
+        ("PART_UNREAD", TEXT, {"body_regions": ["abdomen", "chest", "head"]}),
+        ("PART_UNREAD", TEXT, {"body_regions": ["abdomen", "chest", "pelvis"]}),
         (
             "COVERAGE_GAP",
             TEXT.replace("The heart", "The urinary bladder is normal. The prostate is enlarged. The heart"),
