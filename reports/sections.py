@@ -15,6 +15,8 @@ from reports.mentions import Mention
 from reports.records import SectionName
 from reports.vocabulary import split_words, vocabulary
 
+MAX_TITLE_WORDS = 14
+_FIRST_SENTENCE = re.compile(rf"[^.!?{BREAK}]+\.(?= )")
 _PROSE_PIECE = re.compile(rf"[^.!?{BREAK}]+")
 _BLANK = f" {BREAK}"
 _FIELD_VALUE = re.compile(r"(?:\[[A-Z]{2,8}\]|[\s,.:/()-]|\d|M\.?D\b|D\.?O\b|AM\b|PM\b|at\b|on\b)*")
@@ -64,8 +66,8 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
     blocks: list[Block] = []
     first = found[0].start if found else len(text)
     if text[:first].strip(_BLANK):
-        blocks.append(Block(_section_of_preamble(text[:first], found, language), True, "", 0, 0, first))
-    narrative: SectionName = blocks[0].section if blocks else "other"
+        blocks += _preamble(text[:first], found, language)
+    narrative: SectionName = blocks[-1].section if blocks else "other"
     for index, heading in enumerate(found):
         end = found[index + 1].start if index + 1 < len(found) else len(text)
         stop = _line_bound_end(heading, text, end, language)
@@ -141,6 +143,23 @@ def _line_bound_end(heading: Heading, text: str, end: int, language: str) -> int
 def _is_clinical(line: str, language: str) -> bool:
     """Whether a line is prose about a body: what an administrative line never is."""
     return _holds_prose(line, language) and any(vocabulary(language).terms.find(split_words(line)))
+
+
+def _preamble(text: str, found: list[Heading], language: str) -> list[Block]:
+    """What stands before the first heading, the examination's name as a sentence of its own apart from the rest."""
+    title = _FIRST_SENTENCE.match(text)
+    words = title[0].strip(" .").lower() if title else ""
+    blocks = []
+    start = 0
+    if title and text[title.end() :].strip(_BLANK) and _is_bare_title(words, language):
+        start = title.end()
+        blocks.append(Block("procedure", True, "", 0, 0, start))
+    return [*blocks, Block(_section_of_preamble(text[start:], found, language), True, "", start, start, len(text))]
+
+
+def _is_bare_title(words: str, language: str) -> bool:
+    is_short = len(words.split()) <= MAX_TITLE_WORDS
+    return is_short and is_title(f"{words} ", language) and listed("prose", language).isdisjoint(words.split())
 
 
 def _section_of_preamble(text: str, found: list[Heading], language: str) -> SectionName:

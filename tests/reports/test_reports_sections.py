@@ -244,3 +244,10 @@ def test_sub_headings_of_report_templates_keep_the_findings(heading: str, is_upp
 def test_a_label_alone_on_its_line_is_no_sentence() -> None:
     parsed = parse_report("FINDINGS:\nNodules:\n1. RUL, 5 mm.\nThe following were seen:\nCysts.", language="en")
     assert [s.text for s in parsed.sentences] == ["RUL, 5 mm.", "The following were seen:", "Cysts."]
+
+
+def test_the_name_of_the_examination_before_prose_is_no_finding():
+    text = "CT Chest, Abdomen and Pelvis without contrast. There is a small pericardial effusion. No ascites."
+    sections = [sentence.section for sentence in parse_report(text).sentences]
+    assert sections == ["procedure", "findings", "findings"]
+    assert parse_report("CT shows a liver lesion. No ascites.").sentences[0].section == "findings"
