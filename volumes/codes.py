@@ -69,20 +69,31 @@ def read_codes(stack: Stack, grid: SourceGrid, *, threads: int = 1) -> Tally:
     Slices are in the order of the grid's nodes; rows and columns are as stored (`SourceGrid.flips` says which run
     the other way). `threads` slices are decompressed at a time.
     """
+    tally = _read_codes(stack, grid, threads, is_careful=False)
+    bits = stack.head.bits_stored or 16
+    if _has_stray_bits(tally, bits) and all((item.bits_stored or 16) == bits for item, _ in stack.slices):
+        scratch.give_back(tally.codes)
+        tally = _read_codes(stack, grid, threads, is_careful=True)
+    return tally
+
+
+def _read_codes(stack: Stack, grid: SourceGrid, threads: int, *, is_careful: bool) -> Tally:
     from volumes.kernels import count_codes
 
     n, rows, columns = grid.shape
     codes = scratch.take((n, rows, columns))
     tally = Tally(codes, [], {}, np.empty((n, 4), np.uint16))
     repairs: dict[Repair, int] = {}
-    for number, (rescale, found) in enumerate(_fill(stack, codes[::-1] if grid.flips[0] else codes, threads)):
-        target = codes[n - 1 - number if grid.flips[0] else number]
+    target = codes[::-1] if grid.flips[0] else codes
+    filled = _fill_with_care(stack.slices, target) if is_careful else _fill(stack, target, threads)
+    for number, (rescale, found) in enumerate(filled):
         counts = tally.counts.get(rescale)
         if counts is None:
             counts = tally.counts[rescale] = np.zeros(N_CODES, np.int64)
-        count_codes(target.reshape(-1), counts)
+        plane = target[number]
+        count_codes(plane.reshape(-1), counts)
         tally.rescale_of_slice.append(rescale)
-        tally.corners[number] = target[0, 0], target[0, -1], target[-1, 0], target[-1, -1]
+        tally.corners[number] = plane[0, 0], plane[0, -1], plane[-1, 0], plane[-1, -1]
         for repair in set(found):
             repairs[repair] = repairs.get(repair, 0) + 1
     if grid.flips[0]:
@@ -93,6 +104,17 @@ def read_codes(stack: Stack, grid: SourceGrid, *, threads: int = 1) -> Tally:
         for item, count in sorted(repairs.items(), key=lambda pair: (pair[0].code, pair[0].detail))
     ]
     return tally
+
+
+def _has_stray_bits(tally: Tally, bits: int) -> bool:
+    """Whether some code has bits above the stored ones that are neither 0 nor a copied sign."""
+    if bits >= 16:
+        return False
+    half, whole = 1 << bits - 1, 1 << bits
+    return any(
+        bool(counts[half : N_CODES - half].any() if rescale.is_signed else counts[whole:].any())
+        for rescale, counts in tally.counts.items()
+    )
 
 
 def _fill(stack: Stack, codes: np.ndarray, threads: int) -> Iterator[tuple[Rescale, tuple[Repair, ...]]]:

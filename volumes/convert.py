@@ -11,11 +11,11 @@ import numpy as np
 from t3dkit.verdict import Dropped, Kept, Repair
 from volumes import geometry, scratch
 from volumes.errors import VolumeError
-from volumes.intensity import Intensities, read_intensities
+from volumes.intensity import Intensities, read_intensities, settled
 from volumes.nifti import MAX_NIFTI1_DIM
 from volumes.reasons import Flag, RepairCode
 from volumes.records import Grid, SliceMap, Stack, Volume
-from volumes.resample import Resampled, native, resample
+from volumes.resample import Resampled, is_straight, native, resample
 
 STAGE_VERSION = 2
 """Raised by one whenever the same stack and grid would give other bytes."""
@@ -81,13 +81,16 @@ def _to_grid(
     is_uneven = any(repair.code == RepairCode.IRREGULAR_RESAMPLED for repair in stack.repairs)
     spacing = grid.spacing_mm
     if spacing is None and not is_uneven:
-        return native(values.data, source), stack.repairs
+        return native(settled(values, grid.hu_range).data, source), stack.repairs
     if spacing is None:  # unequal steps have no native grid: the finest of them, straight
         own = (float(np.diff(source.nodes_mm).min()), source.spacing_mm[1], source.spacing_mm[2])
         by_axis = dict(zip(source.axes, own, strict=True))
         spacing = (by_axis[0], by_axis[1], by_axis[2])
     limits = grid.hu_range if stack.head.modality == "CT" else (-32768, 32767)
-    resampled = resample(values.data, source, spacing, fill=values.fill, limits=limits, threads=threads)
+    if not is_straight(source):
+        values = settled(values, grid.hu_range)
+    shift = values.shift or 0
+    resampled = resample(values.data, source, spacing, fill=values.fill, limits=limits, shift=shift, threads=threads)
     remarks = tuple(
         Repair(RepairCode.TILT_RESAMPLED, repair.detail) if repair.code == Flag.TILTED else repair
         for repair in stack.repairs

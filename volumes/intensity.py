@@ -6,13 +6,13 @@ do not show what they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from t3dkit.verdict import Repair
 from volumes import fingerprint
-from volumes.codes import N_CODES, Tally, code_values, read_codes
+from volumes.codes import N_CODES, Rescale, Tally, code_values, read_codes
 from volumes.errors import IntensityError
 from volumes.geometry import SourceGrid
 from volumes.hounsfield import Reading, corner_constant, decide
@@ -34,6 +34,9 @@ class Intensities:
         HU for CT, arbitrary units for MR. Slices in the order of the grid's nodes, rows and columns as stored.
     fill : int
         Air: what lies outside.
+    shift : int or None
+        What is still to be added to each of `data` (which may be uint16), and the sum to be clipped to the HU range,
+        as the resampler does it on the way; None where the values are HU already.
     padding_fraction : float
     percentiles : tuple of float
         `PERCENTILES` of the voxels that are not padding.
@@ -45,6 +48,21 @@ class Intensities:
     padding_fraction: float
     percentiles: tuple[float, ...]
     repairs: tuple[Repair, ...]
+    shift: int | None = None
+
+
+def settled(values: Intensities, hu_range: tuple[int, int]) -> Intensities:
+    """`values` with no shift pending; changed in place."""
+    from volumes.kernels import apply_table
+
+    if values.shift is None:
+        return values
+    codes = values.data.view(np.uint16)
+    hu = code_values(values.data.dtype.kind == "i") + values.shift
+    table = np.clip(hu, *hu_range).astype(np.int16)
+    data = codes.view(np.int16)
+    apply_table(codes.reshape(-1), table, data.reshape(-1))
+    return replace(values, data=data, shift=None)
 
 
 def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int], *, threads: int = 1) -> Intensities:
@@ -60,12 +78,17 @@ def read_intensities(stack: Stack, grid: SourceGrid, hu_range: tuple[int, int], 
     tally = read_codes(stack, grid, threads=threads)
     if stack.head.modality == "CT":
         reading, repairs = decide(tally, stack.head)
-        return apply_reading(tally, reading, hu_range, repairs)
+        return apply_reading(tally, reading, hu_range, repairs, may_wait=True)
     return _arbitrary(tally)
 
 
-def apply_reading(tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair]) -> Intensities:
-    """Turn the codes to HU in place: padding to air, clipped to `hu_range`."""
+def apply_reading(
+    tally: Tally, reading: Reading, hu_range: tuple[int, int], repairs: list[Repair], *, may_wait: bool = False
+) -> Intensities:
+    """Turn the codes to HU in place: padding to air, clipped to `hu_range`.
+
+    Where that is one addition for all of them and it `may_wait`, it is left to whoever reads them next.
+    """
     from volumes.kernels import apply_table
 
     low, high = hu_range
@@ -81,7 +104,10 @@ def apply_reading(tally: Tally, reading: Reading, hu_range: tuple[int, int], rep
     data = tally.codes.view(np.int16)
     beyond = _beyond_circle(tally.codes.shape[1:]) if outside is not None else None
     n_outside = 0
-    for number, rescale in enumerate(tally.rescale_of_slice):
+    shift = _one_shift(tally, tables, hu_range) if may_wait and outside is None else None
+    if shift is not None and not tally.rescale_of_slice[0].is_signed:
+        data = tally.codes
+    for number, rescale in enumerate(tally.rescale_of_slice if shift is None else ()):
         cut = beyond & (tally.codes[number] == outside) if beyond is not None else None
         apply_table(tally.codes[number].reshape(-1), tables[rescale], data[number].reshape(-1))
         if cut is not None:
@@ -106,7 +132,20 @@ def apply_reading(tally: Tally, reading: Reading, hu_range: tuple[int, int], rep
         padding_fraction=(n_padding + n_outside) / n_voxels,
         percentiles=fingerprint.percentiles(clipped, PERCENTILES),
         repairs=tuple(dict.fromkeys(repairs)),
+        shift=shift,
     )
+
+
+def _one_shift(tally: Tally, tables: dict[Rescale, np.ndarray], hu_range: tuple[int, int]) -> int | None:
+    """The number that turns every code that occurs into its HU, up to clipping; None where there is none."""
+    if len(tables) != 1:
+        return None
+    ((rescale, table),) = tables.items()
+    if rescale.slope != 1 or rescale.intercept is None or rescale.intercept != int(rescale.intercept):
+        return None
+    occurring = tally.counts[rescale] > 0
+    hu = np.clip(code_values(rescale.is_signed) + rescale.intercept, *hu_range)
+    return int(rescale.intercept) if np.array_equal(hu[occurring], table[occurring]) else None
 
 
 def _circle_constant(tally: Tally, reading: Reading) -> int | None:

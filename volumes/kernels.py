@@ -79,22 +79,6 @@ def turn_planes(data: np.ndarray, flip_rows: bool, flip_columns: bool) -> None:
 
 
 @_compiled
-def stray_bits(codes: np.ndarray, bits: int, is_signed: bool) -> int:
-    """Bits above the `bits` stored ones, over all `codes` (1-D uint16), that are neither 0 nor a copied sign."""
-    seen = np.uint16(0)
-    if is_signed:
-        shift = 16 - bits
-        for index in range(codes.size):
-            code = np.int16(codes[index])
-            seen |= np.uint16(code ^ (np.int16(code << shift) >> shift))
-    else:
-        for index in range(codes.size):
-            seen |= codes[index]
-        seen = np.uint16(seen >> bits)
-    return int(seen)
-
-
-@_compiled
 def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """out[i] = table[codes[i]]; `codes` (1-D uint16) and `out` (1-D int16) may share memory."""
     for index in range(codes.size):
@@ -102,28 +86,34 @@ def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
 
 
 @_compiled
-def _mix_slices(source, y, first, begin, end, weights, offset, line):  # type: ignore[no-untyped-def]
-    """line = sum over t in [begin, end) of weights[t] * (source[first + t, y] - offset); unrolled to three slices."""
-    n = line.size
-    a = begin
+def _value(code, shift, low, high):  # type: ignore[no-untyped-def]
+    """A code plus `shift`, held within `low` and `high`."""
+    return min(max(np.float32(code) + shift, low), high)
+
+
+@_compiled
+def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ignore[no-untyped-def]
+    """line = sum over t in [begin, end) of weights[t] * (value of source[first + t, y] - fill); unrolled to three."""
+    n, a = line.size, begin
+    shift, low, high, fill = scale[0], scale[1], scale[2], scale[3]
     if end - begin == 1:
         w0, s0 = weights[a], source[first + a, y]
         for x in range(n):
-            line[x] = w0 * (np.float32(s0[x]) - offset)
+            line[x] = w0 * (_value(s0[x], shift, low, high) - fill)
     elif end - begin == 2:
         w0, s0 = weights[a], source[first + a, y]
         w1, s1 = weights[a + 1], source[first + a + 1, y]
         for x in range(n):
-            line[x] = w0 * (np.float32(s0[x]) - offset) + w1 * (np.float32(s1[x]) - offset)
+            line[x] = w0 * (_value(s0[x], shift, low, high) - fill) + w1 * (_value(s1[x], shift, low, high) - fill)
     elif end - begin == 3:
         w0, s0 = weights[a], source[first + a, y]
         w1, s1 = weights[a + 1], source[first + a + 1, y]
         w2, s2 = weights[a + 2], source[first + a + 2, y]
         for x in range(n):
             line[x] = (
-                w0 * (np.float32(s0[x]) - offset)
-                + w1 * (np.float32(s1[x]) - offset)
-                + w2 * (np.float32(s2[x]) - offset)
+                w0 * (_value(s0[x], shift, low, high) - fill)
+                + w1 * (_value(s1[x], shift, low, high) - fill)
+                + w2 * (_value(s2[x], shift, low, high) - fill)
             )
     else:
         for x in range(n):
@@ -131,7 +121,7 @@ def _mix_slices(source, y, first, begin, end, weights, offset, line):  # type: i
         for t in range(begin, end):
             w0, s0 = weights[t], source[first + t, y]
             for x in range(n):
-                line[x] += w0 * (np.float32(s0[x]) - offset)
+                line[x] += w0 * (_value(s0[x], shift, low, high) - fill)
 
 
 @_compiled
@@ -177,6 +167,7 @@ def _along_row(row, first, weights, values):  # type: ignore[no-untyped-def]
 @_compiled
 def resample_straight(
     source: np.ndarray,
+    shift: float,
     fill: float,
     limits: np.ndarray,
     z_first: np.ndarray,
@@ -196,11 +187,13 @@ def resample_straight(
 
     Parameters
     ----------
-    source : (z, y, x) int16
+    source : (z, y, x) int16 or uint16
+    shift : float
+        Added to every source value, before it is held within `limits`.
     fill : float
         Where all weights of an axis are zero, this value comes out.
     limits : (2,) float32
-        Results are clipped to these.
+        Source values and results are held within these.
     z_first, y_first, x_first : (zo,), (yo,), (xo,) int64
         First source index of each target; may lie outside where its weights are zero.
     z_weights, y_weights, x_weights : (zo, tz), (yo, ty), (xo, tx) float32
@@ -211,6 +204,7 @@ def resample_straight(
     taps_z, taps_y, taps_x = z_weights.shape[1], y_weights.shape[1], x_weights.shape[1]
     offset = np.float32(fill)
     low, high = limits[0] - offset, limits[1] - offset
+    scale = np.array([np.float32(shift), limits[0], limits[1], offset], np.float32)
     ring = np.empty((taps_y, n_x), np.float32)
     held = np.empty(taps_y, np.int64)
     padded = np.zeros(n_x + 2 * taps_x, np.float32)  # zeros at both ends, so that no tap needs a test
@@ -234,7 +228,7 @@ def resample_straight(
                 line = ring[y % taps_y]
                 if held[y % taps_y] != y:
                     held[y % taps_y] = y
-                    _mix_slices(source, y, first, a, b, z_weights[zo], offset, line)
+                    _mix_slices(source, y, first, a, b, z_weights[zo], scale, line)
                 for x in range(n_x):
                     row[x] += weight * line[x]
             _along_row(padded, start, x_weights, values)

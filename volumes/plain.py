@@ -54,16 +54,14 @@ def _is_usual(instance: Instance) -> bool:
 
 
 def read_plain(instance: Instance, into: np.ndarray) -> bool:
-    """Fill `into` ((rows, columns) uint16, contiguous) with the stored words; False leaves it to the long way."""
-    from volumes.kernels import stray_bits
+    """Fill `into` ((rows, columns) uint16, contiguous) with the stored words; False leaves it to the long way.
 
+    Bits above the stored ones come along: whether there are any shows in the counts of the whole stack.
+    """
     try:
-        if not _read(instance, into):
-            return False
+        return _read(instance, into)
     except OSError:
         return False
-    bits = instance.bits_stored or 16
-    return bits == 16 or not stray_bits(into.reshape(-1), bits, instance.pixel_representation == 1)
 
 
 def read_packed(instance: Instance) -> tuple[np.ndarray, tuple[Repair, ...]] | None:

@@ -121,6 +121,7 @@ def resample(
     *,
     fill: int,
     limits: tuple[int, int],
+    shift: int = 0,
     threads: int = 1,
 ) -> Resampled:
     """Sample a stack at `spacing_xyz_mm` along its own, straightened axes.
@@ -138,24 +139,28 @@ def resample(
         Value of air, for what lies outside.
     limits : (int, int)
         Results are clipped to these.
+    shift : int
+        Added to every value of `data` first, the sum clipped to `limits`; 0 for a grid that is not straight.
     threads : int
         The compiled loops hold no interpreter lock.
     """
     spacing = tuple(spacing_xyz_mm[axis] for axis in grid.axes)
-    is_straight = not np.any(np.abs(grid.offsets_mm - grid.offsets_mm[:1]) > 1e-6)
+    straight = is_straight(grid)
     is_even = np.allclose(np.diff(grid.nodes_mm), grid.spacing_mm[0], atol=1e-6)
     is_same = all(abs(a - b) < SAME_SPACING_MM for a, b in zip(spacing, grid.spacing_mm, strict=True))
-    if is_straight and is_even and is_same:
-        return native(data, grid)
+    if straight and is_even and is_same:
+        return native(_shifted(data, shift, limits), grid)
+    if not straight:
+        data = _shifted(data, shift, limits)
     slice_targets = _targets(
         grid.nodes_mm[0], grid.nodes_mm[-1], _end_gaps(grid.nodes_mm, grid.spacing_mm[0]), spacing[0]
     )
     z = axis_weights(grid.nodes_mm, slice_targets, spacing[0])
-    offsets = grid.offsets_mm[:1] if is_straight else grid.offsets_mm
+    offsets = grid.offsets_mm[:1] if straight else grid.offsets_mm
     rows, row_targets = _plane_axis(grid, 1, spacing[1], offsets[:, 0])
     columns, column_targets = _plane_axis(grid, 2, spacing[2], offsets[:, 1])
     out = np.empty((len(slice_targets), len(row_targets), len(column_targets)), np.int16)
-    _run(data, float(fill), limits, (z, rows, columns), out, threads)
+    _run(data, (float(shift), float(fill)), limits, (z, rows, columns), out, threads)
     affine = np.eye(4)
     firsts = (slice_targets[0], row_targets[0], column_targets[0])
     affine[:3, 3] = grid.origin_ras + sum(
@@ -164,6 +169,17 @@ def resample(
     for array_axis, patient_axis in enumerate(grid.axes):
         affine[:3, patient_axis] = grid.directions_ras[array_axis] * spacing[array_axis]
     return Resampled(_as_ijk(out, grid), affine, 1.0 - _inside_fraction(z, rows, columns))
+
+
+def is_straight(grid: SourceGrid) -> bool:
+    """Whether the slices lie straight above one another."""
+    return not np.any(np.abs(grid.offsets_mm - grid.offsets_mm[:1]) > 1e-6)
+
+
+def _shifted(data: np.ndarray, shift: int, limits: tuple[int, int]) -> np.ndarray:
+    if shift == 0 and data.dtype == np.int16:
+        return data
+    return np.clip(data.astype(np.int32) + shift, *limits).astype(np.int16)
 
 
 def _inside_fraction(z: Axis, rows: list[Axis], columns: list[Axis]) -> float:
@@ -211,7 +227,7 @@ def _reversed(axis: Axis, count: int) -> Axis:
 
 def _run(
     data: np.ndarray,
-    fill: float,
+    shift_and_fill: tuple[float, float],
     limits: tuple[int, int],
     axes: tuple[Axis, list[Axis], list[Axis]],
     out: np.ndarray,
@@ -220,12 +236,15 @@ def _run(
     from volumes.kernels import resample_sheared, resample_straight  # numba starts here, not at import
 
     z, rows, columns = axes
-    work: tuple[Any, ...] = (data, fill, np.array(limits, np.float32), z.first, z.weights)
+    shift, fill = shift_and_fill
+    work: tuple[Any, ...] = (fill, np.array(limits, np.float32), z.first, z.weights)
     if len(rows) == 1:
         kernel = resample_straight
+        work = (data, shift, *work)
         work += (rows[0].first, rows[0].weights, columns[0].first, columns[0].weights, out)
     else:
         kernel = resample_sheared
+        work = (data, *work)
         work += (*_stacked(rows), *_stacked(columns), out)
     parts = np.linspace(0, len(out), max(threads, 1) + 1).astype(int)
     if threads <= 1:
