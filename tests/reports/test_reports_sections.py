@@ -72,6 +72,15 @@ def sections(text: str) -> list[tuple[str, str]]:
             "LEFT LEG VENOUS DOPPLER ULTRASOUND\nFINDINGS: Clear.",
             [("procedure", "LEFT LEG VENOUS DOPPLER ULTRASOUND"), ("findings", "Clear.")],
         ),
+        (
+            "Indication: Pain.\nCT Chest Abdomen Pelvis with contrast\nThe liver is normal.",
+            [
+                ("indication", "Pain."),
+                ("procedure", "CT Chest Abdomen Pelvis with contrast"),
+                ("findings", "The liver is normal."),
+            ],
+        ),
+        ("FINDINGS: Clear.\nCT shows no mass\nNormal.", [("findings", "Clear.\nCT shows no mass\nNormal.")]),
         ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
 )
