@@ -238,10 +238,15 @@ def _known(lower: str, lists: Lists) -> Resolved | None:
         is_section = kind not in ("administrative", "neutral")
         meant = cast(SectionName, kind if is_section else {"administrative": "other", "neutral": "findings"}[kind])
         return Resolved("section" if is_section else cast(HeadingKind, kind), meant)
-    if lower in listed("administrative", lists.language):
+    if lower in listed("administrative", lists.language) or lower.endswith(_signers(lists.language)):
         return Resolved("administrative", "other")
     name = _sections(lists.language).get(lower)
     return Resolved("section", name) if name else None
+
+
+@cache
+def _signers(language: str) -> tuple[str, ...]:
+    return tuple(f" {words}" for words in sorted(listed("signers", language)))
 
 
 @cache

@@ -253,3 +253,19 @@ def test_sub_headings_of_report_templates_keep_the_findings(heading: str, is_upp
 def test_a_label_alone_on_its_line_is_no_sentence() -> None:
     parsed = parse_report("FINDINGS:\nNodules:\n1. RUL, 5 mm.\nThe following were seen:\nCysts.", language="en")
     assert [s.text for s in parsed.sentences] == ["RUL, 5 mm.", "The following were seen:", "Cysts."]
+
+
+def test_reports_of_several_systems() -> None:
+    text = (
+        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\nNo SAH.\n\n"
+        "I, the teaching physician, have reviewed the images.\nReport Electronically Signed by: [NAME], MD"
+    )
+    parsed = parse_report(text, language="en")
+    assert [(s.section, s.text, s.assertion) for s in parsed.sentences] == [
+        ("procedure", "CT BRAIN", "present"),
+        ("history", "Headache ?SAH", "uncertain"),
+        ("findings", "None.", "absent"),
+        ("findings", "UPPER ABD: s/p chole.", "present"),
+        ("impression", "No SAH.", "absent"),
+    ]
+    assert parsed.unknown_headings == ()
