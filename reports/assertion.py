@@ -50,6 +50,7 @@ class _Rules(NamedTuple):
     terminators: Trie[str]
     restart: frozenset[str]
     verbs: frozenset[str]
+    alone: frozenset[str]
     joints: frozenset[str]
     conditions: frozenset[str]
     be: frozenset[str]
@@ -79,6 +80,7 @@ def _rules(language: str) -> _Rules:
         _phrases({"phrases": scope["terminators"]}),
         frozenset(scope["restart"]),
         frozenset(scope["verbs"]),
+        frozenset(scope["alone"]),
         frozenset(scope["joints"]),
         frozenset(scope["conditions"]),
         frozenset(scope["be"]),
@@ -94,6 +96,11 @@ def _phrases(table: Mapping[str, Sequence[str]]) -> Trie[str]:
         for phrase in table.get(kind, ()):
             trie.add(phrase, kind)
     return trie
+
+
+def is_denial_alone(text: str, language: str = ENGLISH) -> bool:
+    """Whether a sentence denies all its heading asks for and says nothing else: "None."."""
+    return text.strip(" .").lower() in _rules(language).alone
 
 
 def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], language: str = ENGLISH) -> Judgement:

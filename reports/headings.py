@@ -28,6 +28,8 @@ FUZZY_CUTOFF = 88.0
 FUZZY_LENGTH = 7
 """Shorter headings lie too near to each other to be repaired."""
 
+MAX_TITLE_WORDS = 14
+
 HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", "signature", "unknown"]
 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
@@ -165,6 +167,8 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     known = _known(words.lower(), lists)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
+    if _is_named_examination(words, lists.language):
+        return Resolved("title", "procedure", _organ(words, lists.language) or ())
     if not words.isupper():
         return None
     if is_title(words.lower(), lists.language) or _names_examination(words, lists.language):
@@ -234,10 +238,15 @@ def _known(lower: str, lists: Lists) -> Resolved | None:
         is_section = kind not in ("administrative", "neutral")
         meant = cast(SectionName, kind if is_section else {"administrative": "other", "neutral": "findings"}[kind])
         return Resolved("section" if is_section else cast(HeadingKind, kind), meant)
-    if lower in listed("administrative", lists.language):
+    if lower in listed("administrative", lists.language) or lower.endswith(_signers(lists.language)):
         return Resolved("administrative", "other")
     name = _sections(lists.language).get(lower)
     return Resolved("section", name) if name else None
+
+
+@cache
+def _signers(language: str) -> tuple[str, ...]:
+    return tuple(f" {words}" for words in sorted(listed("signers", language)))
 
 
 @cache
@@ -255,6 +264,14 @@ def listed(name: str, language: str = ENGLISH) -> frozenset[str]:
 def is_title(words: str, language: str = ENGLISH) -> bool:
     """Whether words in lower case begin as the name of an examination does."""
     return words.startswith(tuple(f"{title} " for title in listed("titles", language)))
+
+
+def _is_named_examination(words: str, language: str) -> bool:
+    """Whether a line is the name of an examination in any case: "CT Chest Abdomen Pelvis with contrast"."""
+    lower = words.lower()
+    parts = lower.replace(",", " ").split()
+    is_short = 2 <= len(parts) <= MAX_TITLE_WORDS and words[0].isupper()
+    return is_short and is_title(lower, language) and listed("verbs", language).isdisjoint(parts)
 
 
 def _names_examination(capitals: str, language: str) -> bool:

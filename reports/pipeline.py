@@ -22,7 +22,7 @@ from spacy.attrs import IDX, ORTH, SENT_START
 from spacy.language import Language
 from spacy.tokens import Doc, Span
 
-from reports.assertion import Judgement, judge_sentence
+from reports.assertion import Judgement, is_denial_alone, judge_sentence
 from reports.headings import NO_LISTS, Lists
 from reports.mentions import find_mentions
 from reports.sections import Block, find_blocks
@@ -204,6 +204,10 @@ def set_tags(doc: Doc) -> Doc:
         body_start = next((i for i, word in enumerate(words) if word.start >= body), len(words))
         mentions = find_mentions(words_text, words, aliases, language)
         judgement = judge_sentence(words, mentions.findings, language)
+        if block.section in ("findings", "impression") and is_denial_alone(
+            text[max(sentence.start, block.body) : sentence.end], language
+        ):
+            judgement = Judgement("absent", True, False)
         if block.section in _WITHOUT_PICTURE:
             judgement = replace(judgement, is_prior_comparison=False)
         is_own = block is not last

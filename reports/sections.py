@@ -20,6 +20,7 @@ _FIRST_SENTENCE = re.compile(rf"[^.!?{BREAK}]+\.(?= )")
 _PROSE_PIECE = re.compile(rf"[^.!?{BREAK}]+")
 _BLANK = f" {BREAK}"
 _FIELD_VALUE = re.compile(r"(?:\[[A-Z]{2,8}\]|[\s,.:/()-]|\d|M\.?D\b|D\.?O\b|AM\b|PM\b|at\b|on\b)*")
+_NARRATIVE = ("findings", "impression", "recommendation", "addendum")
 _BEFORE_FINDINGS = ("procedure", "other")
 
 
@@ -78,7 +79,7 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
         if stop is None:
             narrative = blocks[-1].section
         elif text[stop:end].strip(_BLANK):
-            if narrative in _BEFORE_FINDINGS:
+            if narrative in _BEFORE_FINDINGS or (heading.resolved.kind == "title" and narrative not in _NARRATIVE):
                 narrative = _section_of_preamble(text[stop:end], found, language)
             blocks.append(Block(narrative, narrative != blocks[-1].section, "", stop, stop, end))
     return blocks

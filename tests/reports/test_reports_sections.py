@@ -72,6 +72,15 @@ def sections(text: str) -> list[tuple[str, str]]:
             "LEFT LEG VENOUS DOPPLER ULTRASOUND\nFINDINGS: Clear.",
             [("procedure", "LEFT LEG VENOUS DOPPLER ULTRASOUND"), ("findings", "Clear.")],
         ),
+        (
+            "Indication: Pain.\nCT Chest Abdomen Pelvis with contrast\nThe liver is normal.",
+            [
+                ("indication", "Pain."),
+                ("procedure", "CT Chest Abdomen Pelvis with contrast"),
+                ("findings", "The liver is normal."),
+            ],
+        ),
+        ("FINDINGS: Clear.\nCT shows no mass\nNormal.", [("findings", "Clear.\nCT shows no mass\nNormal.")]),
         ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
 )
@@ -251,3 +260,19 @@ def test_the_name_of_the_examination_before_prose_is_no_finding():
     sections = [sentence.section for sentence in parse_report(text).sentences]
     assert sections == ["procedure", "findings", "findings"]
     assert parse_report("CT shows a liver lesion. No ascites.").sentences[0].section == "findings"
+
+
+def test_reports_of_several_systems() -> None:
+    text = (
+        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\nNo SAH.\n\n"
+        "I, the teaching physician, have reviewed the images.\nReport Electronically Signed by: [NAME], MD"
+    )
+    parsed = parse_report(text, language="en")
+    assert [(s.section, s.text, s.assertion) for s in parsed.sentences] == [
+        ("procedure", "CT BRAIN", "present"),
+        ("history", "Headache ?SAH", "uncertain"),
+        ("findings", "None.", "absent"),
+        ("findings", "UPPER ABD: s/p chole.", "present"),
+        ("impression", "No SAH.", "absent"),
+    ]
+    assert parsed.unknown_headings == ()
