@@ -43,6 +43,10 @@ TEXT = frozenset({"TEXT_OTHER_PATIENT", "TEXT_OTHER_DAY"})
 CONTENT = COVERAGE | {"CONTRAST_MISMATCH", "SEX_MISMATCH", "POINTER_MISSING", "POINTER_ELSEWHERE"}
 
 
+WITHHELD = frozenset({"DEID_LEAK", "DUPLICATE_REPORT"})
+"""A text that names another patient, or that is there twice, may not be released at all."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of error.
@@ -62,9 +66,9 @@ class Kind:
 
 
 KINDS = (
-    Kind("block of shifted rows", errors.shift_rows, frozenset({"ROW_SHIFT"})),
-    Kind("the same, texts without names and days", errors.shift_scrubbed_rows, frozenset({"ROW_SHIFT"})),
-    Kind("swapped pair", errors.swap_reports, TEXT | CONTENT, frozenset({"DEID_LEAK"})),
+    Kind("block of shifted rows", errors.shift_rows, frozenset({"ROW_SHIFT"}), WITHHELD),
+    Kind("the same, texts without names and days", errors.shift_scrubbed_rows, frozenset({"ROW_SHIFT"}), WITHHELD),
+    Kind("swapped pair", errors.swap_reports, TEXT | CONTENT, WITHHELD),
     Kind("duplicated report", errors.repeat_reports, frozenset({"SAME_TEXT"}), frozenset({"DUPLICATE_REPORT"})),
     Kind("laterality flip (mirrored images)", errors.mirror, frozenset({"LATERALITY_SUSPECT"})),
     Kind("sides exchanged in the text", errors.exchange_sides, frozenset({"LATERALITY_CONFLICT", "POINTER_ELSEWHERE"})),

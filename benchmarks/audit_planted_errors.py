@@ -18,6 +18,7 @@ from pydicom.uid import UID
 from curation.demo.layout import study_folder
 from curation.demo.plan import StudyPlan, make_uid
 
+FINAL = ("final", "corrected")
 OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
 Reports = list[dict[str, str]]
@@ -71,10 +72,13 @@ def shift_rows(ground: Ground, n: int) -> None:
     size = max(8, n + n // 2)
     first = int(ground.rng.integers(4, max(5, len(ground.reports) - size - 4)))
     texts = [row["report_text"] for row in ground.reports]
+    last = {row["report_number"]: place for place, row in enumerate(ground.reports) if row["status"] in FINAL}
     by_number = {plan.report_number: plan.number for plan in ground.plans}
     for place in range(first, first + size):
         ground.reports[place]["report_text"] = texts[place - 1]
-        ground.planted |= {by_number[r] for r in [ground.reports[place]["report_number"]] if r in by_number}
+        number = ground.reports[place]["report_number"]
+        if number in by_number:  # a version that is not the last one does not reach its pair
+            (ground.planted if last.get(number) == place else ground.touched).add(by_number[number])
     ground.touched |= {by_number.get(ground.reports[first - 1]["report_number"], -1)}
     ground.rows = (first + 1, first + size)
 

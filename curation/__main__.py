@@ -94,6 +94,10 @@ def _audit_arguments(parser: argparse.ArgumentParser) -> None:
     _dataset_argument(parser)
     parser.add_argument("--port", type=int, default=0, help="port on loopback (default: any free one)")
     parser.add_argument("--static", metavar="FILE", help="write one self-contained HTML file instead of serving")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; other than loopback needs TLS")
+    parser.add_argument("--name", help="host name that browsers use, where it is not --host")
+    parser.add_argument("--tls-cert", metavar="PEM", help="certificate (chain)")
+    parser.add_argument("--tls-key", metavar="PEM", help="its private key")
 
 
 def _audit(arguments: argparse.Namespace, progress: Progress) -> Summary:
@@ -105,9 +109,16 @@ def _audit(arguments: argparse.Namespace, progress: Progress) -> Summary:
         from curation.audit.static import write_static
 
         return {"audit": str(arguments.static), **(write_static(root, Path(arguments.static), progress=progress))}
-    from curation.audit.serve import serve_audit
+    from curation.audit.serve import Place, serve_audit
 
-    return serve_audit(root, port=arguments.port, progress=progress)
+    place = Place(
+        port=arguments.port,
+        host=arguments.host,
+        name=arguments.name,
+        certificate=existing_path(arguments.tls_cert, what="the certificate") if arguments.tls_cert else None,
+        certificate_key=existing_path(arguments.tls_key, what="the certificate's key") if arguments.tls_key else None,
+    )
+    return serve_audit(root, place=place, progress=progress)
 
 
 # export

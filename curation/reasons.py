@@ -54,6 +54,7 @@ class PairFlag(Code):
     # the text before its identifiers were removed
     TEXT_OTHER_PATIENT = "TEXT_OTHER_PATIENT", "the text itself named another patient, birth date or patient number"
     TEXT_OTHER_DAY = "TEXT_OTHER_DAY", "the text was signed before the study, long after it, or names another study day"
+    REPORT_DATE = "REPORT_DATE", "by its source the report was made before the study or long after it"
     # text against volume
     LINK_WEAK = "LINK_WEAK", "linked by a rule weaker than accession number with patient"
     COVERAGE_MISMATCH = "COVERAGE_MISMATCH", "the report talks mostly about anatomy that the volume does not show"

@@ -158,6 +158,7 @@ def write_many(root: Path, n: int) -> Path:
             {
                 "volume_id": f"v{k}", "study_id": f"s{k}", "body_regions": ["chest"], "vendor": f"vendor {k % 5}",
                 "spacing_source_mm": [0.8, 0.8, 1.0 + k % 5], "repairs": [], "modality": "CT",
+                "shape_ijk": [9, 9, 9], "spacing_mm": [1.0] * 3, "affine_ras": np.eye(4).ravel().tolist(),
             }
         )  # fmt: skip
         rows["reports"].append({"report_id": f"r{k}", "pair_id": f"{k:016x}", "text": text, "language": "en"})
@@ -165,7 +166,7 @@ def write_many(root: Path, n: int) -> Path:
             rows["sentences"].append(
                 {
                     "sentence_id": f"r{k}-{index}", "report_id": f"r{k}", "section": section, "index": index,
-                    "regions": [region],
+                    "regions": [region], "text": text[:20], "char_start": 20 * index, "char_end": 20 * index + 20,
                 }
             )  # fmt: skip
     for name, schema in TABLES.items():

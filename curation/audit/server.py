@@ -6,10 +6,13 @@ token, with a foreign Host or Origin header, or for anything but the data set's 
 
 from __future__ import annotations
 
+import json
+import os
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -37,7 +40,9 @@ from curation.audit.pages import Following, case_page
 from curation.audit.slices import PLANES, WINDOWS, slice_png, thumbnail_png
 from curation.audit.verdicts import VerdictStore
 from curation.audit.worklist import FACETS, Filter
-from curation.contract import Dataset
+from curation.contract import Dataset, private_folder
+from t3dkit.errors import DataError
+from volumes.errors import VolumeError
 from volumes.nifti import read_volume
 
 COOKIE, READER_COOKIE = "t3dkit_audit", "t3dkit_reader"
@@ -64,16 +69,42 @@ MAX_NOTE_CHARS, MAX_READER_CHARS, MAX_WORDS_CHARS = 4000, 40, 200
 Next = Callable[[Request], Awaitable[Response]]
 
 
+class AccessLog:
+    """Who asked for which page and when: pseudonyms only, in the private folder, a line of JSON each.
+
+    The query is left out, since it may hold words of a report, and so is the path of a refused request, since a
+    stranger wrote it. Slices and thumbnails are not logged: opening the case is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as the server
+        os.chmod(path, 0o600)
+
+    def write(self, request: Request, status: int, *, is_refused: bool) -> None:
+        """Add a line."""
+        path = request.url.path
+        if path.startswith(("/slice/", "/thumbnail/", "/assets/")):
+            return
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        known = not is_refused and status < 400
+        entry = {"at": at, "reader": _reader(request) if known else "", "method": request.method,
+                 "path": path if known else "", "status": status}  # fmt: skip
+        self._file.write(json.dumps(entry) + "\n")
+
+
 class Guard(BaseHTTPMiddleware):
     """Token, Host and Origin, checked before anything else; the content policy on every answer."""
 
-    def __init__(self, app: Starlette, *, token: str, hosts: tuple[str, ...]) -> None:
+    def __init__(self, app: Starlette, *, token: str, hosts: tuple[str, ...], scheme: str, log: AccessLog) -> None:
         super().__init__(app)
-        self._token, self._hosts = token, hosts
+        self._token, self._hosts, self._scheme, self._log = token, hosts, scheme, log
 
     async def dispatch(self, request: Request, call_next: Next) -> Response:
         """Refuse, exchange the token for a cookie, or pass the request on."""
-        answer = self._refusal(request) or self._exchange(request) or await call_next(request)
+        refusal = self._refusal(request)
+        answer = refusal or self._exchange(request) or await call_next(request)
+        self._log.write(request, answer.status_code, is_refused=refusal is not None)
         answer.headers.update(HEADERS)
         if "cache-control" not in answer.headers:
             answer.headers["Cache-Control"] = "no-store"
@@ -83,7 +114,7 @@ class Guard(BaseHTTPMiddleware):
         if request.headers.get("host", "") not in self._hosts:
             return Response("foreign Host header", status_code=421)
         origin = request.headers.get("origin")
-        if origin is not None and origin.removeprefix("http://") not in self._hosts:
+        if origin is not None and origin.removeprefix(f"{self._scheme}://") not in self._hosts:
             return Response("foreign Origin header", status_code=403)
         if request.method != "GET" and origin is None:
             return Response("a change needs an Origin header", status_code=403)
@@ -96,7 +127,8 @@ class Guard(BaseHTTPMiddleware):
         if "token" not in request.query_params:
             return None
         answer = RedirectResponse(request.url.path, status_code=303)
-        answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict")
+        is_secure = self._scheme == "https"
+        answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", secure=is_secure)
         return answer
 
 
@@ -258,6 +290,8 @@ class Audit:
             return self.shelf.voxels(request.path_params["volume_id"])
         except KeyError:
             raise HTTPException(404, "no such volume") from None
+        except (OSError, DataError, VolumeError):
+            raise HTTPException(404, "the volume's file cannot be read: `curation verify` says more") from None
 
 
 def _filter(request: Request) -> Filter:
@@ -279,10 +313,15 @@ def _reader(request: Request) -> str:
     return unquote(request.cookies.get(READER_COOKIE, ""))[:MAX_READER_CHARS]
 
 
-def application(root: Path, *, token: str, port: int) -> Starlette:
-    """The audit of the data set at `root` as an ASGI application that answers on loopback names only."""
+def application(
+    root: Path, *, token: str, port: int, names: tuple[str, ...] = ("127.0.0.1", "localhost"), scheme: str = "http"
+) -> Starlette:
+    """The audit of the data set at `root` as an ASGI application that answers to `names` only."""
     audit = Audit(root)
-    hosts = tuple(f"{name}:{port}" for name in ("127.0.0.1", "localhost"))
+    hosts = tuple(f"{name}:{port}" for name in names)
+    if port == (443 if scheme == "https" else 80):
+        hosts += names  # browsers leave the default port out
+    log = AccessLog(private_folder(root) / "access.jsonl")
     return Starlette(
         routes=[
             Route("/", audit.worklist),
@@ -298,5 +337,5 @@ def application(root: Path, *, token: str, port: int) -> Starlette:
             Route("/verdict/{pair_id:path}", audit.verdict, methods=["POST"]),
             Route("/assets/{name}", audit.asset),
         ],
-        middleware=[Middleware(Guard, token=token, hosts=hosts)],  # type: ignore[arg-type]
+        middleware=[Middleware(Guard, token=token, hosts=hosts, scheme=scheme, log=log)],  # type: ignore[arg-type]
     )

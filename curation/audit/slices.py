@@ -37,7 +37,8 @@ def slice_pixels(data: np.ndarray, *, plane: str, index: int) -> np.ndarray:
     """One slice, (rows, columns), as it is shown; `index` is clamped to the volume."""
     axis = PLANES[plane][0]
     index = min(max(index, 0), data.shape[axis] - 1)
-    return np.take(data, index, axis=axis).T[::-1, ::-1]
+    # np.take would first copy the whole volume, since the file is in Fortran order
+    return data[(slice(None),) * axis + (index,)].T[::-1, ::-1]
 
 
 def slice_png(data: np.ndarray, *, plane: str, index: int, window: str) -> bytes:

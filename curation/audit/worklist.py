@@ -77,7 +77,7 @@ class Worklist:
     """The pairs of a data set by suspicion."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
+        self.root = dataset.root
         pairs = self._table("pairs")
         order = np.lexsort((np.asarray(pairs["pair_id"]), -np.nan_to_num(_floats(pairs["suspicion"]))))
         self.pairs = pairs.take(pa.array(order))
@@ -224,7 +224,7 @@ class Worklist:
         return gravest | {"none": left}
 
     def _table(self, name: str, columns: list[str] | None = None) -> pa.Table:
-        table = read_table(self._dataset.root / f"{name}.parquet", TABLES[name])
+        table = read_table(self.root / f"{name}.parquet", TABLES[name])
         return table.select(columns) if columns else table
 
 

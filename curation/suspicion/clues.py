@@ -22,6 +22,7 @@ from reports.records import RawReport
 
 MAX_DAYS_TO_SIGN = 45
 """A report signed later than this after the study is hardly its report; addenda and second opinions come later."""
+MAX_DAYS_TO_REPORT = 90
 
 _DATE = r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.-]\d{1,2}[/.-]\d{4})"
 _SIGNED = re.compile(rf"\b(?:signed|verified|approved|dictated|finali[sz]ed)\b[^\n\d]{{0,80}}?{_DATE}", re.IGNORECASE)
@@ -71,6 +72,8 @@ class SourceRow:
         The report that the row became part of, and the study linked to it.
     who : Who or None
         Of that study.
+    reported : date or None
+        When the report was made, by its source.
     """
 
     number: int
@@ -78,6 +81,7 @@ class SourceRow:
     report_id: str | None = None
     study_id: str | None = None
     who: Who | None = None
+    reported: date | None = None
 
 
 class Directory:
@@ -146,7 +150,8 @@ def source_rows(
         report_id = report_of.get(raw.source_key)
         uid = study_of.get(report_id or "")
         study_id = pseudonyms.of("study", uid) if uid else None
-        rows.append(SourceRow(number, directory.clues(raw.text), report_id, study_id, people.get(uid or "")))
+        who, reported = people.get(uid or ""), _day(raw.report_datetime)
+        rows.append(SourceRow(number, directory.clues(raw.text), report_id, study_id, who, reported))
     return rows
 
 
@@ -168,6 +173,16 @@ def contradictions(clues: Clues, who: Who) -> dict[str, str]:
         nearest = min(waits, key=abs)
         found["TEXT_OTHER_DAY"] = f"signed {abs(nearest)} days {'before' if nearest < 0 else 'after'} the study"
     return found
+
+
+def date_contradiction(row: SourceRow) -> str | None:
+    """How the report's date in its source contradicts the study's day, in words; None where it does not."""
+    if row.reported is None or row.who is None or row.who.day is None:
+        return None
+    days = (row.reported - row.who.day).days
+    if -1 <= days <= MAX_DAYS_TO_REPORT:  # a night shift's report may carry the day before
+        return None
+    return f"reported {abs(days)} days {'before' if days < 0 else 'after'} the study"
 
 
 def agreement(clues: Clues, who: Who) -> float:

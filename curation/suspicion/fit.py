@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 from curation.reasons import PairFlag
 from curation.suspicion.facts import TextFacts, VolumeFacts, part_of
 
 MIN_MISSING_REGIONS = 2
 WHOLE_ORGANS = {
-    "chest": (("lung_left", "top"), ("lung_right", "top"), ("lung_left", "bottom"), ("lung_right", "bottom")),
-    "abdomen": (("liver", "top"), ("kidney_left", "bottom"), ("kidney_right", "bottom")),
-    "pelvis": (("urinary_bladder", "bottom"),),
+    "chest": ((("lung_left", "lung_right"), "top"), (("lung_left", "lung_right"), "bottom")),
+    "abdomen": ((("liver",), "top"), (("kidney_left", "kidney_right"), "bottom")),
 }
-"""Body part -> organs that its examination shows down to, or up to, their end."""
-POINTER_SLACK_MM = 40.0
+"""Body part -> organs that its examination shows to their end; of two sides one may be misjudged, both are not."""
+POINTER_SLACK_MM = 60.0
 """A finding is pointed at on one slice, its organ's box is a landmark estimate."""
 REGION_FACTOR = 2.0
 """A measurement may exceed its organ's box diagonal this much: masses grow, boxes are estimates."""
@@ -99,7 +99,7 @@ def missing_regions(text: TextFacts, volume: VolumeFacts) -> list[str]:
     return sorted(
         region
         for region in text.named
-        if region in LOCATABLE and region not in volume.spans_mm and not _has_relative(region, volume)
+        if region in locatable() and region not in volume.spans_mm and not _has_relative(region, volume)
     )
 
 
@@ -130,11 +130,11 @@ def _cut(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]
     """Organs of a body part that the report is about, of which the scan's end cuts off what should be there."""
     claimed = claimed_parts(text)
     cut = [
-        f"{organ} at the {end}"
-        for part, organs in WHOLE_ORGANS.items()
+        f"{' and '.join(organs)} at the {end}"
+        for part, ends in WHOLE_ORGANS.items()
         if part in claimed
-        for organ, end in organs
-        if organ in volume.spans_mm and volume.touches(organ, end)
+        for organs, end in ends
+        if all(organ in volume.spans_mm and volume.touches(organ, end) for organ in organs)
     ]
     if cut:
         yield PairFlag.ORGAN_CUT, f"the scan ends within {', '.join(cut)}"
@@ -219,15 +219,13 @@ def _has_relative(region: str, volume: VolumeFacts) -> bool:
     )
 
 
-def _locatable() -> frozenset[str]:
+@cache
+def locatable() -> frozenset[str]:
     """Regions that lie in one body part and that the landmark localizer places."""
     from curation.align.atlas import read_atlas
 
     atlas = read_atlas()
     return frozenset(region for region in (*atlas.boxes, *atlas.parts) if part_of(region))
-
-
-LOCATABLE = _locatable()
 
 
 def _list(names: frozenset[str]) -> str:

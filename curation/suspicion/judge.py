@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from curation.reasons import PairFlag
-from curation.suspicion.clues import SourceRow, agreement, contradictions
+from curation.suspicion.clues import SourceRow, agreement, contradictions, date_contradiction
 from curation.suspicion.copies import copies, text_digest
 from curation.suspicion.facts import TextFacts, VolumeFacts, text_facts, volume_facts
 from curation.suspicion.fit import Finding, fit, pair_findings
@@ -99,7 +99,10 @@ class _Judge:
         for source_row in self.source:
             if source_row.report_id is None or source_row.who is None:
                 continue
-            for code, detail in contradictions(source_row.clues, source_row.who).items():
+            found = contradictions(source_row.clues, source_row.who)
+            if detail := date_contradiction(source_row):
+                found["REPORT_DATE"] = detail
+            for code, detail in found.items():
                 yield from ((row["pair_id"], Finding(code, detail)) for row in of_report.get(source_row.report_id, ()))
         yield from self._shifted(of_report)
 

@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "NOTHING_LOCATED": Rule("look", 0.2),
     "ORGAN_CUT": Rule("look", 0.25),
     "PART_UNREAD": Rule("look", 0.25),
+    "REPORT_DATE": Rule("look", 0.3),
     "TEMPLATE_FAR": Rule("look", 0.15),
     "POSSIBLY_CROPPED": Rule("look", 0.15),
     "RESCALE_ASSUMED": Rule("look", 0.15),

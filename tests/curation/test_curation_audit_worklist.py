@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from audit_data import write_many, write_small_dataset
 from scipy import stats
+from starlette.testclient import TestClient
 
 from curation.audit.sampling import draw, more_needed, rate, wilson
+from curation.audit.server import COOKIE, application
 from curation.audit.worklist import FACETS, Filter, Worklist
 from curation.contract import Dataset
 
@@ -21,6 +23,14 @@ def many(tmp_path_factory):
     work = Worklist(Dataset.open(root))
     work.facets  # noqa: B018 - built once, as the server does at its start
     return work
+
+
+@pytest.fixture(scope="module")
+def client(many):
+    app = application(many.root, token="t" * 20, port=8999)
+    with TestClient(app, base_url="http://127.0.0.1:8999") as made:
+        made.cookies.set(COOKIE, "t" * 20)
+        yield made
 
 
 def fastest(action, times=3):
@@ -45,6 +55,18 @@ def fastest(action, times=3):
 )
 def test_a_hundred_thousand_pairs_are_filtered_within_a_second(many, narrowed):
     assert fastest(lambda: many.rows(np.flatnonzero(many.mask(narrowed, {}))[:100])) < 1.0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/?flag=ROW_SHIFT", "/?split=test&region=liver&page=40", "/?words=nodule+of+7+mm", "/sheet",
+     "/distributions?severity=alarm", f"/case/{77:016x}?flag=ROW_SHIFT"],
+)  # fmt: skip
+def test_every_page_of_a_hundred_thousand_pairs_comes_within_a_second(client, path):
+    def ask():
+        assert client.get(path).status_code == 200
+
+    assert fastest(ask) < 1.0
 
 
 def test_filters_count_what_the_tables_hold(many):
