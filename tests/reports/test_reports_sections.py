@@ -264,7 +264,8 @@ def test_the_name_of_the_examination_before_prose_is_no_finding():
 
 def test_reports_of_several_systems() -> None:
     text = (
-        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\nNo SAH.\n\n"
+        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\n"
+        "No SAH.\n\n"
         "I, the teaching physician, have reviewed the images.\nReport Electronically Signed by: [NAME], MD"
     )
     parsed = parse_report(text, language="en")
