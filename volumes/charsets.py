@@ -13,8 +13,6 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 
-from pydicom.charset import convert_encodings, decode_bytes
-
 _DELIMITERS = {0x0A, 0x0C, 0x0D, 0x09, 0x5C, 0x5E, 0x3D}
 """Characters at which code extensions reset: LF, FF, CR, TAB, backslash, caret, equals sign. PS3.5 6.1.2.5.3."""
 
@@ -37,6 +35,8 @@ def decode_text(value: bytes, charset: bytes) -> str:
 @lru_cache(maxsize=256)
 def encodings_of(charset: bytes) -> tuple[str, ...]:
     """Python's names of the character sets in `charset`; ``iso8859`` stands for the default repertoire."""
+    from pydicom.charset import convert_encodings  # not at import: most headers are plain ASCII
+
     terms = [term.strip() for term in charset.decode("latin-1").strip("\0 ").split("\\")]
     with warnings.catch_warnings():  # misspelt terms warn, and the warning would quote the file
         warnings.simplefilter("ignore")
@@ -48,6 +48,8 @@ def encodings_of(charset: bytes) -> tuple[str, ...]:
 
 def _decode(value: bytes, encodings: tuple[str, ...]) -> str:
     if b"\x1b" in value and len(encodings) > 1:
+        from pydicom.charset import decode_bytes
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:

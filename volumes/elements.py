@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from pydicom.datadict import DicomDictionary
+from volumes.dictionary import dictionary_vr
 
 MAX_NESTING = 32
 """Levels of sequences; SR trees of real reports stay below 15."""
@@ -273,17 +273,6 @@ def _skip_fragments(buffer: bytes, position: int, end: int, encoding: Encoding) 
         if group << 16 | element != ITEM or length == UNDEFINED_LENGTH:
             raise Malformed("compressed pixels hold something that is no fragment")
         position += length
-
-
-@lru_cache(maxsize=4096)
-def dictionary_vr(tag: int) -> str:
-    """The VR that PS3.6 gives `tag`; the first where it gives a choice, ``UN`` for private and unknown tags."""
-    if not tag & 0xFFFF:
-        return "UL"  # group length
-    if tag >> 16 & 1 and 0x10 <= tag & 0xFFFF <= 0xFF:
-        return "LO"  # private creator
-    entry = DicomDictionary.get(tag)
-    return entry[0][:2] if entry else "UN"
 
 
 def _is_printable(vr: bytes) -> bool:

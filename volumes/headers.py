@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from t3dkit.verdict import Code, Repair
+from volumes.dictionary import dictionary_vr
 from volumes.elements import (
     KNOWN_VRS,
     Bulk,
@@ -24,7 +25,6 @@ from volumes.elements import (
     Encoding,
     Malformed,
     Overrun,
-    dictionary_vr,
     parse_elements,
 )
 from volumes.errors import HeaderError

@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from pydicom.datadict import DicomDictionary
-
 from volumes.charsets import decode_text
-from volumes.elements import Elements, dictionary_vr
-from volumes.values import SPECIFIC_CHARACTER_SET, tag_of
+from volumes.dictionary import DICTIONARY, dictionary_vr, tag_of
+from volumes.elements import Elements
+from volumes.values import SPECIFIC_CHARACTER_SET
 
 NAMED_KEYWORDS = (
     # patient
@@ -46,7 +45,7 @@ NAMED_KEYWORDS = (
 NAMED_VRS = frozenset({"PN", "DA", "DT"})
 """Persons and dates are taken wherever they stand, private elements included."""
 NAMED_TAGS = frozenset(map(tag_of, NAMED_KEYWORDS.split())) | frozenset(
-    tag for tag, entry in DicomDictionary.items() if entry[0] in NAMED_VRS
+    tag for tag, entry in DICTIONARY.items() if entry[0] in NAMED_VRS
 )
 
 _SHORTEST_NAME, _SHORTEST_OTHER = 2, 3
@@ -89,5 +88,5 @@ def _parts(value: str, vr: str) -> Iterator[str]:
 
 
 def _keyword(tag: int) -> str:
-    entry = DicomDictionary.get(tag)
+    entry = DICTIONARY.get(tag)
     return entry[4] if entry and entry[4] else f"Private{tag:08X}"

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from t3dkit.verdict import Repair
 from volumes.codecs import LOSSY
+from volumes.dictionary import tag_of
 from volumes.elements import PIXEL_DATA
 from volumes.errors import HeaderError, VolumeError
 from volumes.functional_groups import PER_FRAME, SHARED, pair, read_frames, shared_item, triple
@@ -18,7 +19,7 @@ from volumes.identifiers import read_identifiers
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileDrop, FileRef, Instance, InstanceKind
 from volumes.sources import open_file
-from volumes.values import Values, tag_of
+from volumes.values import Values
 
 DICOMDIR_SOP_CLASS = "1.2.840.10008.1.3.10"
 

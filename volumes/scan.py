@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -66,29 +67,40 @@ class Scan:
         """Files found; the sum of those that are kept and those that are dropped."""
         return sum(len(instances) for instances in self.series) + len(self.dropped) + len(self.niftis)
 
+    @cached_property
+    def _by_series(self) -> dict[str, list[FileDrop]]:
+        by_series: dict[str, list[FileDrop]] = defaultdict(list)
+        for drop in self.dropped:
+            by_series[drop.series_instance_uid].append(drop)
+        return by_series
+
+    @cached_property
+    def _unread(self) -> dict[str, list[FileDrop]]:
+        """By folder; an archive that could not be read by its own name and ``!/``."""
+        by_folder: dict[str, list[FileDrop]] = defaultdict(list)
+        for drop in self.dropped:
+            if drop.reason in UNREAD and not drop.series_instance_uid:
+                by_folder[str(PurePosixPath(drop.file.name).parent)].append(drop)
+                by_folder[drop.file.name + MEMBER_SEPARATOR].append(drop)
+        return by_folder
+
     def lost_of(self, series_instance_uid: str) -> tuple[FileDrop, ...]:
         """Files that name a series but could not be read."""
-        if not series_instance_uid:
-            return ()
-        return tuple(drop for drop in self.dropped if drop.series_instance_uid == series_instance_uid)
+        return tuple(self._by_series.get(series_instance_uid, ())) if series_instance_uid else ()
 
     def n_unread_beside(self, instances: Sequence[Instance]) -> int:
         """Files beside those of a series, or archives around them, that could not be read: any may be of the series."""
-        folders = {str(PurePosixPath(item.file.name).parent) for item in instances}
+        folders = {PurePosixPath(item.file.name).parent for item in instances}
+        outer = {place for folder in folders for place in (folder, *folder.parents) if place.name.endswith("!")}
+        around = [*map(str, folders), *(f"{place}/" for place in outer)]
         suffixes = {PurePosixPath(item.file.name).suffix for item in instances}
-        return sum(
-            _is_beside(drop, folders, suffixes)
-            for drop in self.dropped
-            if drop.reason in UNREAD and not drop.series_instance_uid
-        )
+        drops = {drop.file: drop for name in around for drop in self._unread.get(name, ())}
+        return sum(_may_be_a_slice(drop, suffixes) for drop in drops.values())
 
 
-def _is_beside(drop: FileDrop, folders: set[str], suffixes: set[str]) -> bool:
-    path = PurePosixPath(drop.file.name)
-    if drop.reason == DropReason.EMPTY_FILE and path.suffix not in suffixes:
-        return False  # a mark that some program left
-    around = drop.file.name + MEMBER_SEPARATOR
-    return str(path.parent) in folders or any((folder + "/").startswith(around) for folder in folders)
+def _may_be_a_slice(drop: FileDrop, suffixes: set[str]) -> bool:
+    """Whether an unread file may be of the series; an empty file of another suffix is a mark that some program left."""
+    return drop.reason != DropReason.EMPTY_FILE or PurePosixPath(drop.file.name).suffix in suffixes
 
 
 def scan_source(source: Source, progress: Progress) -> Scan:

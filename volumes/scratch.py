@@ -14,6 +14,9 @@ import threading
 
 import numpy as np
 
+MAX_KEPT_BYTES = 1024**3
+"""A larger one, of a rare series, is not kept for the usual ones."""
+
 _local = threading.local()
 
 
@@ -31,7 +34,7 @@ def give_back(array: np.ndarray) -> None:
     base = array
     while isinstance(base.base, np.ndarray):
         base = base.base
-    if base.dtype == np.uint16 and base.ndim == 1 and base.flags.owndata:
+    if base.dtype == np.uint16 and base.ndim == 1 and base.flags.owndata and base.nbytes <= MAX_KEPT_BYTES:
         _local.buffer = (os.getpid(), base)
 
 

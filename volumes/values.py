@@ -15,13 +15,11 @@ import math
 import re
 import struct
 from collections.abc import Iterator
-from functools import lru_cache
-
-from pydicom.datadict import tag_for_keyword
 
 from t3dkit.verdict import Repair
 from volumes.charsets import decode_text
-from volumes.elements import Element, Elements, dictionary_vr
+from volumes.dictionary import dictionary_vr, tag_of
+from volumes.elements import Element, Elements
 from volumes.errors import HeaderError
 from volumes.reasons import DropReason, RepairCode
 
@@ -30,15 +28,6 @@ _NUMERIC_VRS = frozenset(_BINARY) | {"DS", "IS"}
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 """One comma and no point: DS knows no thousands separator (PS3.5 6.2), so it can only be a decimal comma."""
 SPECIFIC_CHARACTER_SET = 0x00080005
-
-
-@lru_cache(maxsize=1024)
-def tag_of(keyword: str) -> int:
-    """The tag of a DICOM keyword."""
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise KeyError(keyword)
-    return tag
 
 
 class Values:

@@ -61,6 +61,12 @@ def objects_that_are_no_images(folder, rng):
     yield control(folder / "ct", rng, study_uid=study)
 
 
+@case("F03", "X", NO_PIXELS=None)
+def images_without_pixels(folder, rng):
+    write_series(folder / "headers", linear(rng, edit=setter(PixelData=None)))
+    yield control(folder / "ct", rng)
+
+
 @case("F03", "R")
 def mr_beside_ct(folder, rng):
     series = linear(rng, modality="MR", intercept=0.0, hu=_positive)

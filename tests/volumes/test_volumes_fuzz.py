@@ -50,7 +50,7 @@ def test_the_watcher_counts_deaths_and_goes_on(monkeypatch):
         return started([words[0], "-c", script, *words[-2:]], **options)
 
     monkeypatch.setattr(volumes_fuzz.subprocess, "Popen", start)
-    monkeypatch.setattr(volumes_fuzz, "HANG_S", 2.0)
+    monkeypatch.setattr(volumes_fuzz, "HANG_S", 5.0)
     outcome = volumes_fuzz.watch(0, 6)
     assert (outcome["deaths"], outcome["hangs"]) == ([2], [4])
     assert outcome["words"] == {"decoded": 4}
