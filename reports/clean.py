@@ -171,7 +171,7 @@ def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[t
     dropped = [(start, end) for start, end, _ in lines if _is_furniture(text[start:end])]
     if not kept:
         return ([(0, len(text), "")] if text else []), dropped
-    width = _wrap_width([end - start for start, end, _ in kept])
+    width = _wrap_width([text[start:end] for start, end, _ in kept])
     edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
     for (start, end, _), (next_start, next_end, surely) in pairwise(kept):
         joint = surely or _joint(text[start:end], text[next_start:next_end], width, headings)
@@ -182,10 +182,16 @@ def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[t
     return edits, dropped
 
 
-def _wrap_width(lengths: list[int]) -> int:
-    """The width a printer wrapped at: the longest line's, if another comes near it; else no line is full."""
-    longest = sorted(length for length in lengths if length <= MAX_WRAP_WIDTH)[-2:]
-    is_wrapped = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
+def _wrap_width(lines: list[str]) -> int:
+    """The width a printer wrapped at: the longest line's, if another comes near it; else no line is full.
+
+    A wrapped text goes on in lower case somewhere, unless it has none.
+    """
+    longest = sorted(len(line) for line in lines if len(line) <= MAX_WRAP_WIDTH)[-2:]
+    is_near = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
+    goes_on = any(line[-1] not in ".:?!" and following[0].islower() for line, following in pairwise(lines))
+    long = [line for line in lines if len(line) >= MIN_WRAP_WIDTH]
+    is_wrapped = is_near and (goes_on or (bool(long) and all(map(str.isupper, long))))
     return max(MIN_WRAP_WIDTH, longest[1]) if is_wrapped else MAX_WRAP_WIDTH
 
 

@@ -33,6 +33,7 @@ MAX_TITLE_WORDS = 14
 HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", "signature", "unknown"]
 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
+_DASHED = re.compile(r"[\s\d.)*]{0,6}([A-Za-z][A-Za-z/ ]{2,40}?) - (?=\S)")
 _EDGE = " .-*_=#[](){}|:;>"
 _FINDINGS = ("finding", "weak", "generic")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
@@ -106,6 +107,10 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
     if bare:
         yield Heading(0, bare[1], bare[0], bare[2], False)
         at = bare[1]
+    dashed = None if bare else _dashed_heading(line, lists)
+    if dashed:
+        yield dashed
+        at = dashed.body
     scanned, is_administrative = at, False
     for colon in (match.start() for match in re.finditer(":", line)):
         if colon < at or line[colon + 1 : colon + 2] not in ("", " ", "*", "]"):
@@ -126,6 +131,18 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
             is_administrative = resolved.kind == "administrative"
             yield Heading(start, at, words, resolved, True)
     yield from _bare_inside(line, scanned, len(line), lists.language)
+
+
+def _dashed_heading(line: str, lists: Lists) -> Heading | None:
+    """A heading that a dash ends: "Clinical indication - cough", "Right maxillary sinus - clear"."""
+    match = _DASHED.match(line)
+    words = _tidy(match.group(1)) if match else ""
+    if not match or not words or not words[0].isupper():
+        return None
+    resolved = _known(words.lower(), lists)
+    organ = None if resolved else _organ(words, lists.language)
+    resolved = resolved or (Resolved("organ", "findings", organ) if organ else None)
+    return Heading(match.start(1), match.end(), words, resolved, True) if resolved else None
 
 
 def _heading_behind_value(line: str, low: int, colon: int, lists: Lists) -> tuple[int, str, Resolved | None]:
@@ -322,6 +339,9 @@ def _organ(words: str, language: str) -> tuple[Mention, ...] | None:
     """The anatomy of an organ sub-heading; None where other words or a finding stand in it."""
     split = split_words(words)
     hits = list(vocabulary(language).terms.find(split))
+    if len(hits) == 1 and hits[0].value.kind == "ambiguous" and len(split) == 1:
+        meanings = vocabulary(language).ambiguous[hits[0].value.concept]
+        return tuple(Mention(0, 1, one.stem, "anatomy") for one in meanings[:1] if one.stem) or None
     if not any(hit.value.stem or hit.value.kind == "node" for hit in hits) and not _is_level(words):
         return None
     if is_title(words.lower(), language):

@@ -257,7 +257,8 @@ def test_a_label_alone_on_its_line_is_no_sentence() -> None:
 
 def test_reports_of_several_systems() -> None:
     text = (
-        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\nNo SAH.\n\n"
+        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\n"
+        "COMMENT:\nNo SAH.\n\n"
         "I, the teaching physician, have reviewed the images.\nReport Electronically Signed by: [NAME], MD"
     )
     parsed = parse_report(text, language="en")
@@ -269,3 +270,24 @@ def test_reports_of_several_systems() -> None:
         ("impression", "No SAH.", "absent"),
     ]
     assert parsed.unknown_headings == ()
+
+
+def test_a_dash_may_end_a_heading() -> None:
+    text = "Clinical indication - sinusitis\nFINDINGS -\nRight maxillary sinus - clear\nEthmoids - clear\nNodule - 5 mm"
+    parsed = parse_report(text, language="en")
+    assert parsed.sentences[1].laterality == "right"
+    assert [(s.section, s.text, s.regions) for s in parsed.sentences] == [
+        ("indication", "sinusitis", ("sinuses",)),
+        ("findings", "Right maxillary sinus - clear", ("sinuses",)),
+        ("findings", "Ethmoids - clear", ("sinuses",)),
+        ("findings", "Nodule - 5 mm", ()),
+    ]
+
+
+def test_vessels_of_the_heart_as_headings() -> None:
+    text = "FINDINGS:\nLAD: Plaque with stenosis in the mid segment.\nRCA: No stenosis.\nNon-cardiac: Clear lungs."
+    assert [regions for _, regions, _ in tagged(text)] == [
+        ["coronary_arteries"],
+        ["coronary_arteries"],
+        ["lung_left", "lung_right"],
+    ]
