@@ -80,6 +80,14 @@ def sections(text: str) -> list[tuple[str, str]]:
                 ("findings", "The liver is normal."),
             ],
         ),
+        (
+            "Clinical: Pain.\n\nThe liver is small. No mass.\n\nIMPRESSION: Small liver.",
+            [("history", "Pain."), ("findings", "The liver is small. No mass."), ("impression", "Small liver.")],
+        ),
+        (
+            "HISTORY: Pain.\n\nThe liver was operated on.\n\nFINDINGS: Clear.",
+            [("history", "Pain.\n\nThe liver was operated on."), ("findings", "Clear.")],
+        ),
         ("FINDINGS: Clear.\nCT shows no mass\nNormal.", [("findings", "Clear.\nCT shows no mass\nNormal.")]),
         ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
