@@ -190,8 +190,9 @@ def _wrap_width(lines: list[str]) -> int:
     longest = sorted(len(line) for line in lines if len(line) <= MAX_WRAP_WIDTH)[-2:]
     is_near = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
     goes_on = any(line[-1] not in ".:?!" and following[0].islower() for line, following in pairwise(lines))
-    long = [line for line in lines if len(line) >= MIN_WRAP_WIDTH]
-    is_wrapped = is_near and (goes_on or (bool(long) and all(map(str.isupper, long))))
+    long = "".join(line for line in lines if len(line) >= MIN_WRAP_WIDTH)
+    is_capitals = sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
+    is_wrapped = is_near and (goes_on or is_capitals)
     return max(MIN_WRAP_WIDTH, longest[1]) if is_wrapped else MAX_WRAP_WIDTH
 
 
