@@ -42,6 +42,8 @@ _COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9)]),(?=[A-Z][a-z]{2})")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
 _KEYWORDS_AT_LEAST = 5
+_KEYWORDS_AT_MOST = 3000
+"""Characters of a keyword list; a bound keeps the time linear in a text full of commas."""
 
 
 @dataclass(frozen=True)
@@ -270,7 +272,7 @@ def _keyword_tail_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
     line = text.rfind(BREAK) + 1
     if line and text[line : line + 1].islower() and _is_keywords(text[line:]):
         return [(line - 1, len(text), "")], [(line, len(text))]
-    last_sentence = max(text.rstrip(" .").rfind(". "), line)
+    last_sentence = max(text.rstrip(" .").rfind(". "), line, len(text) - _KEYWORDS_AT_MOST)
     for glue in _GLUED_LIST.finditer(text, last_sentence):
         if _is_keywords(text[glue.end() :]):
             start = glue.end() if text[glue.start()] == "." else glue.start()

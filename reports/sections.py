@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, replace
 
 from reports.clean import BREAK
-from reports.headings import NO_LISTS, Heading, Lists, Resolved, find_headings, is_title, listed
+from reports.heading_words import NO_LISTS, Lists, Resolved, is_title, listed
+from reports.headings import Heading, find_headings
 from reports.mentions import Mention
 from reports.records import SectionName
 from reports.vocabulary import split_words, vocabulary
