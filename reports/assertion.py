@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
@@ -218,13 +219,18 @@ def _judge_without_finding(
 ) -> Judgement:
     if normal:
         return Judgement("absent", True, is_compared)
-    roles = {role for cue in cues for role in cue.value}
+    is_limited = any(True for _ in rules.limited.find(words))
     # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything
-    if any(
-        "absent pre" in cue.value and cue.end < len(words) and words[cue.start].lower not in rules.not_words
-        for cue in cues
-    ):
+    denials = [cue for cue in cues if "absent pre" in cue.value and cue.end < len(words)]
+    if not is_limited and any(words[cue.start].lower not in rules.not_words for cue in denials):
         return Judgement("absent", True, is_compared)
-    if any(True for _ in rules.limited.find(words)) or any(role.startswith("uncertain") for role in roles):
+    doubts = [cue for cue in cues if any(role.startswith("uncertain") for role in cue.value)]
+    if is_limited or (doubts and not _is_measured(words[: doubts[0].start])):
         return Judgement("uncertain", False, is_compared)
-    return Judgement("absent" if "absent post" in roles else "present", False, is_compared)
+    is_denied = any("absent post" in cue.value for cue in cues)
+    return Judgement("absent" if is_denied else "present", False, is_compared)
+
+
+def _is_measured(words: Sequence[Word]) -> bool:
+    """Whether a length stands there: what was measured is there, whatever its nature."""
+    return any(word.lower in {"mm", "cm"} and before.raw[-1].isdigit() for before, word in pairwise(words))

@@ -42,6 +42,8 @@ _COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9)]),(?=[A-Z][a-z]{2})")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
 _KEYWORDS_AT_LEAST = 5
+_KEYWORDS_AT_MOST = 3000
+"""Characters of a keyword list; a bound keeps the time linear in a text full of commas."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[t
     dropped = [(start, end) for start, end, _ in lines if _is_furniture(text[start:end])]
     if not kept:
         return ([(0, len(text), "")] if text else []), dropped
-    width = _wrap_width([end - start for start, end, _ in kept])
+    width = _wrap_width([text[start:end] for start, end, _ in kept])
     edits: list[Edit] = [(0, kept[0][0], "")] if kept[0][0] else []
     for (start, end, _), (next_start, next_end, surely) in pairwise(kept):
         joint = surely or _joint(text[start:end], text[next_start:next_end], width, headings)
@@ -182,10 +184,17 @@ def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[t
     return edits, dropped
 
 
-def _wrap_width(lengths: list[int]) -> int:
-    """The width a printer wrapped at: the longest line's, if another comes near it; else no line is full."""
-    longest = sorted(length for length in lengths if length <= MAX_WRAP_WIDTH)[-2:]
-    is_wrapped = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
+def _wrap_width(lines: list[str]) -> int:
+    """The width a printer wrapped at: the longest line's, if another comes near it; else no line is full.
+
+    A wrapped text goes on in lower case somewhere, unless it has none.
+    """
+    longest = sorted(len(line) for line in lines if len(line) <= MAX_WRAP_WIDTH)[-2:]
+    is_near = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
+    goes_on = any(line[-1] not in ".:?!" and following[0].islower() for line, following in pairwise(lines))
+    long = "".join(line for line in lines if len(line) >= MIN_WRAP_WIDTH)
+    is_capitals = sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
+    is_wrapped = is_near and (goes_on or is_capitals)
     return max(MIN_WRAP_WIDTH, longest[1]) if is_wrapped else MAX_WRAP_WIDTH
 
 
@@ -263,7 +272,7 @@ def _keyword_tail_edits(text: str) -> tuple[list[Edit], list[tuple[int, int]]]:
     line = text.rfind(BREAK) + 1
     if line and text[line : line + 1].islower() and _is_keywords(text[line:]):
         return [(line - 1, len(text), "")], [(line, len(text))]
-    last_sentence = max(text.rstrip(" .").rfind(". "), line)
+    last_sentence = max(text.rstrip(" .").rfind(". "), line, len(text) - _KEYWORDS_AT_MOST)
     for glue in _GLUED_LIST.finditer(text, last_sentence):
         if _is_keywords(text[glue.end() :]):
             start = glue.end() if text[glue.start()] == "." else glue.start()

@@ -107,7 +107,8 @@ def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> 
     for at, word in enumerate(words):
         if word.lower not in small.segment_words:
             continue
-        for index in range(at + 1, min(at + 8, len(words))):
+        first = at + 1 + (word.lower == "seg" and words[at + 1 : at + 2] != [] and words[at + 1].lower == ".")
+        for index in range(first, min(at + 8, len(words))):
             number = _segment_number(words[index])
             if number:
                 yield Level(index, index + 1, f"liver_segment_{number}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from reports.clean import BREAK, Cleaned, clean
 from reports.grammar import ENGLISH, read_data, tagged_languages
-from reports.headings import Lists
+from reports.heading_words import Lists
 from reports.measurements import find_measurements_mm
 from reports.pointers import find_pointer
 from reports.profiles import NO_PROFILE, Profile, plain

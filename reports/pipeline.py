@@ -23,7 +23,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Span
 
 from reports.assertion import Judgement, is_denial_alone, judge_sentence
-from reports.headings import NO_LISTS, Lists
+from reports.heading_words import NO_LISTS, Lists
 from reports.mentions import find_mentions
 from reports.sections import Block, find_blocks
 from reports.sentences import split_sentences

@@ -10,7 +10,8 @@ import re
 from dataclasses import dataclass, replace
 
 from reports.clean import BREAK
-from reports.headings import NO_LISTS, Heading, Lists, Resolved, find_headings, is_title, listed
+from reports.heading_words import NO_LISTS, Lists, Resolved, is_title, listed
+from reports.headings import Heading, find_headings
 from reports.mentions import Mention
 from reports.records import SectionName
 from reports.vocabulary import split_words, vocabulary
@@ -20,6 +21,7 @@ _FIRST_SENTENCE = re.compile(rf"[^.!?{BREAK}]+\.(?= )")
 _PROSE_PIECE = re.compile(rf"[^.!?{BREAK}]+")
 _BLANK = f" {BREAK}"
 _FIELD_VALUE = re.compile(r"(?:\[[A-Z]{2,8}\]|[\s,.:/()-]|\d|M\.?D\b|D\.?O\b|AM\b|PM\b|at\b|on\b)*")
+_BACKGROUND = ("indication", "history", "comparison", "technique")
 _NARRATIVE = ("findings", "impression", "recommendation", "addendum")
 _BEFORE_FINDINGS = ("procedure", "other")
 
@@ -72,6 +74,8 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
     for index, heading in enumerate(found):
         end = found[index + 1].start if index + 1 < len(found) else len(text)
         stop = _line_bound_end(heading, text, end, language)
+        if stop is None and heading.resolved.name in _BACKGROUND and not _has_findings(found):
+            stop = _background_end(text, heading.body, end, language)
         section = blocks[-1].section if blocks else None
         block = _block(heading, section, text, end if stop is None else stop)
         is_more = block.is_administrative and bool(blocks) and blocks[-1].is_administrative
@@ -79,7 +83,8 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
         if stop is None:
             narrative = blocks[-1].section
         elif text[stop:end].strip(_BLANK):
-            if narrative in _BEFORE_FINDINGS or (heading.resolved.kind == "title" and narrative not in _NARRATIVE):
+            is_new = heading.resolved.kind in ("title", "section") or narrative in _BEFORE_FINDINGS
+            if is_new and narrative not in _NARRATIVE:
                 narrative = _section_of_preamble(text[stop:end], found, language)
             blocks.append(Block(narrative, narrative != blocks[-1].section, "", stop, stop, end))
     return blocks
@@ -141,6 +146,19 @@ def _line_bound_end(heading: Heading, text: str, end: int, language: str) -> int
     return at
 
 
+def _background_end(text: str, body: int, end: int, language: str) -> int | None:
+    """Where the history ends in a report without a findings heading: at a blank line before prose about a body."""
+    start = body
+    while start < end and text[start] in _BLANK:
+        start += 1
+    at = text.find(BREAK * 2, start, end)
+    return at if at >= 0 and _is_clinical(text[at:end], language) else None
+
+
+def _has_findings(found: list[Heading]) -> bool:
+    return any(heading.resolved.name == "findings" for heading in found if heading.resolved.kind == "section")
+
+
 def _is_clinical(line: str, language: str) -> bool:
     """Whether a line is prose about a body: what an administrative line never is."""
     return _holds_prose(line, language) and any(vocabulary(language).terms.find(split_words(line)))
@@ -165,8 +183,7 @@ def _is_bare_title(words: str, language: str) -> bool:
 
 def _section_of_preamble(text: str, found: list[Heading], language: str) -> SectionName:
     """What stands before the first heading: the findings if nothing else is, a title, or something else."""
-    has_findings = any(h.resolved == Resolved("section", "findings") for h in found)
-    if not has_findings and (not found or _holds_prose(text, language)):
+    if not _has_findings(found) and (not found or _holds_prose(text, language)):
         return "findings"
     return "procedure" if is_title(text.strip(f" {BREAK}").lower(), language) else "other"
 

@@ -21,8 +21,11 @@ MAX_SENTENCE = 1000
 """Characters. What is longer lost its full stops or is no prose; cut, it costs no more than its length."""
 
 _STOP = re.compile(r"[.?!]+[)\"'\]]{0,2}")
-_MARKER = re.compile(r"\s*(?:\(?\d{1,2}[.)](?!\d)\s*|[-*•·>]+\s*|[a-hA-H][.)]\s+|#\s?\d{1,2}[.:)]?\s+)")
+_MARKER = re.compile(
+    r"\s*(?:\(?\d{1,2}[.)](?!\d)\s*|[-*•·>]+\s*|[a-hA-H][.)]\s+|[IVX]{1,4}[.)]\s+|#\s?\d{1,2}[.:)]?\s+)"
+)
 _LIST_NUMBER = re.compile(r"\d{1,2}[.)]")
+_ITEM_NUMBER = re.compile(r"[ (]{0,3}(?:\d{0,9}|[IVX]{1,4})")
 _ITEM = re.compile(r"(?<![^\s,;])\(?(\d{1,2})\)\s(?=\S)")
 _WORD_BEFORE = re.compile(r"[A-Za-z0-9.,%-]{1,24}$")
 _GLUED = re.compile(r"[A-Z][a-z]|[A-Z]\s|\[")
@@ -157,8 +160,8 @@ def _full_stop_ends(
     text: str, sentence_start: int, low: int, before: str, following: str, is_inside: bool, rules: _Rules
 ) -> bool:
     word = before.lower()
-    if not text[sentence_start:low].strip(" (").strip("0123456789"):
-        return False  # the number of a list
+    if _ITEM_NUMBER.fullmatch(text, sentence_start, low):
+        return False
     if word in rules.never:
         return False
     if word in rules.number_follows and following[0].isdigit():

@@ -18,7 +18,8 @@ from typing import Any
 from reports.clean import clean
 from reports.corpus import Corpus
 from reports.grammar import ENGLISH, read_data, tagged_languages
-from reports.headings import FUZZY_LENGTH, Lists, find_headings, section_aliases
+from reports.heading_words import FUZZY_LENGTH, Lists, section_aliases
+from reports.headings import find_headings
 from reports.profiles import Profile, plain
 from reports.vocabulary import Word, split_words, vocabulary
 

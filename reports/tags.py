@@ -138,7 +138,10 @@ def tag_sentence(
     if not regions:
         regions = _codes(weak)
     regions -= _unspecific(regions, strong)
-    return Tags(tuple(sorted(regions)), _laterality(spoken, strong or inherited, regions), mentions)
+    laterality = _laterality(spoken, strong or inherited, regions)
+    if laterality is None and regions & _codes(inherited):  # "Left maxillary sinus: mucosal thickening"
+        laterality = _laterality(set(), inherited, set())
+    return Tags(tuple(sorted(regions)), laterality, mentions)
 
 
 def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
@@ -188,12 +191,13 @@ def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
 
 
 def heading_mentions(text: str, words: Sequence[Word], language: str = ENGLISH) -> tuple[Mention, ...]:
-    """The anatomy a sub-heading names, its sides settled."""
+    """The anatomy a sub-heading names, its sides settled; its one side is also that of what has none of its own."""
     mentions = find_mentions(text, words, language=language)
-    sides = _settle_sides(mentions.anatomy, list(mentions.sides), words, grammar(language))
+    settled = _settle_sides(mentions.anatomy, list(mentions.sides), words, grammar(language))
+    only = {side for _, _, side in mentions.sides}
     return tuple(
-        replace(m, side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else ""))
-        for m, s in zip(mentions.anatomy, sides, strict=True)
+        replace(m, side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else m.side))
+        for m, s in zip(mentions.anatomy, (s or (only if len(only) == 1 else s) for s in settled), strict=True)
     )
 
 

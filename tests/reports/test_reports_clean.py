@@ -117,6 +117,23 @@ def test_wrapped_lines_are_joined_and_short_lines_are_not() -> None:
         ("No mass, e.g., a cyst, i.e., none", ["No mass, e.g., a cyst, i.e., none"]),
         ("EXAM:,Chest.,FINDINGS:,Clear.,ct, chest, lung, nodule, heart", ["EXAM:", "Chest.", "FINDINGS:", "Clear."]),
         (f"{'A long line. ' * 10}\nIMPRESSION\nOne.", ["A long line. " * 9 + "A long line.", "IMPRESSION", "One."]),
+        (
+            "Clinical History: FALL FROM A LADDER WITH PAIN IN THE LOWER BACK AND\n"
+            "LEFT HIP. THERE IS A FRACTURE OF THE LEFT FEMORAL NECK WITH SLIGHT\nIMPACTION. NO OTHER FRACTURE.",
+            [
+                "Clinical History: FALL FROM A LADDER WITH PAIN IN THE LOWER BACK AND LEFT HIP. "
+                "THERE IS A FRACTURE OF THE LEFT FEMORAL NECK WITH SLIGHT IMPACTION. NO OTHER FRACTURE."
+            ],
+        ),
+        (
+            "Left maxillary sinus shows mild mucosal thickening\n"
+            "The right maxillary sinus and the ethmoids are clear\nEnd",
+            [
+                "Left maxillary sinus shows mild mucosal thickening",
+                "The right maxillary sinus and the ethmoids are clear",
+                "End",
+            ],
+        ),
         ("a\x00b\u200bc  d\u00a0e", ["abc d e"]),
         ("", [""]),
         (" \n ", [""]),

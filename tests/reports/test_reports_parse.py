@@ -93,6 +93,18 @@ HOSTILE += [
     "IMPRESSION ",
     "left kidney or ",
     "abcdefgh",
+    "a,b c d e f g h,",
+    "Liver - ",
+    "[NAME] ",
+    "[NAME]\n",
+    "Date: ",
+    "Date: x\n",
+    "RIGHT:\n",
+    "1) a, ",
+    "II. ",
+    "HISTORY: x\n\n",
+    "may ",
+    "none ",
 ]
 
 

@@ -80,6 +80,14 @@ def sections(text: str) -> list[tuple[str, str]]:
                 ("findings", "The liver is normal."),
             ],
         ),
+        (
+            "Clinical: Pain.\n\nThe liver is small. No mass.\n\nIMPRESSION: Small liver.",
+            [("history", "Pain."), ("findings", "The liver is small. No mass."), ("impression", "Small liver.")],
+        ),
+        (
+            "HISTORY: Pain.\n\nThe liver was operated on.\n\nFINDINGS: Clear.",
+            [("history", "Pain.\n\nThe liver was operated on."), ("findings", "Clear.")],
+        ),
         ("FINDINGS: Clear.\nCT shows no mass\nNormal.", [("findings", "Clear.\nCT shows no mass\nNormal.")]),
         ("CC: Pain.\nPMH: None.\nEXAM: Alert.", [("indication", "Pain."), ("history", "None."), ("other", "Alert.")]),
     ],
@@ -264,8 +272,8 @@ def test_the_name_of_the_examination_before_prose_is_no_finding():
 
 def test_reports_of_several_systems() -> None:
     text = (
-        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\nCOMMENT:\n"
-        "No SAH.\n\n"
+        "CT BRAIN\nCLINICAL NOTES:\nHeadache ?SAH\nREPORT:\nLines/tubes: None.\nUPPER ABD: s/p chole.\n"
+        "COMMENT:\nNo SAH.\n\n"
         "I, the teaching physician, have reviewed the images.\nReport Electronically Signed by: [NAME], MD"
     )
     parsed = parse_report(text, language="en")
@@ -277,3 +285,24 @@ def test_reports_of_several_systems() -> None:
         ("impression", "No SAH.", "absent"),
     ]
     assert parsed.unknown_headings == ()
+
+
+def test_a_dash_may_end_a_heading() -> None:
+    text = "Clinical indication - sinusitis\nFINDINGS -\nRight maxillary sinus - clear\nEthmoids - clear\nNodule - 5 mm"
+    parsed = parse_report(text, language="en")
+    assert parsed.sentences[1].laterality == "right"
+    assert [(s.section, s.text, s.regions) for s in parsed.sentences] == [
+        ("indication", "sinusitis", ("sinuses",)),
+        ("findings", "Right maxillary sinus - clear", ("sinuses",)),
+        ("findings", "Ethmoids - clear", ("sinuses",)),
+        ("findings", "Nodule - 5 mm", ()),
+    ]
+
+
+def test_vessels_of_the_heart_as_headings() -> None:
+    text = "FINDINGS:\nLAD: Plaque with stenosis in the mid segment.\nRCA: No stenosis.\nNon-cardiac: Clear lungs."
+    assert [regions for _, regions, _ in tagged(text)] == [
+        ["coronary_arteries"],
+        ["coronary_arteries"],
+        ["lung_left", "lung_right"],
+    ]

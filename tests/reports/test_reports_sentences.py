@@ -36,6 +36,9 @@ def split(text: str) -> list[str]:
         ("Takes 5 mg p.o. b.i.d. with food.", ["Takes 5 mg p.o. b.i.d. with food."]),
         ("1) Gastric ulcer, 2) Gout, 3) a cyst", ["Gastric ulcer", "Gout", "a cyst"]),
         ("Segment 4) is normal, as is (2) here", ["Segment 4) is normal, as is (2) here"]),
+        ("I. Renal stone.\nII. No mass.", ["Renal stone.", "No mass."]),
+        ("Lesion in seg. IVa. Stable.", ["Lesion in seg. IVa.", "Stable."]),
+        ("A 54 y.o. M with a cyst.", ["A 54 y.o. M with a cyst."]),
         ("...\n---\n.", []),
     ],
 )
