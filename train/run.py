@@ -71,7 +71,7 @@ class Run:
 
 def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str) -> dict[str, Any]:
     """What the encoder was trained on, and so what it must be given."""
-    grid = dataset.manifest.get("grid", {})
+    grid = grid_of(dataset)
     return {
         "spacing_mm": grid.get("spacing_mm"),
         "orientation": grid.get("orientation"),
@@ -151,13 +151,21 @@ def require_same_grid(run: Run, dataset: Dataset) -> None:
     ContractError
         Another spacing or orientation; a volume on another grid is never fed raw.
     """
-    grid = dataset.manifest.get("grid", {})
+    grid = grid_of(dataset)
     for key in ("spacing_mm", "orientation"):
         if grid.get(key) != run.preprocessing[key]:
             raise ContractError(
                 f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: curate "
                 "it with the run's grid"
             )
+
+
+def grid_of(dataset: Dataset) -> dict[str, Any]:
+    """The grid of a data set's manifest; one spacing for all axes is written as three."""
+    grid = dict(dataset.manifest.get("grid", {}))
+    if isinstance(grid.get("spacing_mm"), (int, float)):
+        grid["spacing_mm"] = [float(grid["spacing_mm"])] * 3
+    return grid
 
 
 def _digest(path: Path) -> str:

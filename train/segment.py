@@ -27,8 +27,6 @@ FOREGROUND_SHARE = 0.67
 """Of the crops, those near a labelled voxel; the rest lie anywhere in the volume."""
 REMEMBERED = 200
 """Voxels of each class and volume that crops are placed on."""
-OVERLAP = 0.125
-"""Of neighbouring windows, along each axis."""
 
 
 def segmentation(bench: Bench, name: str) -> dict[str, Any]:
@@ -156,7 +154,7 @@ class Segmentation:
             for volume_id in held:
                 hu = np.asarray(self.bench.store.volume(volume_id))
                 x = torch.from_numpy(normalise(hu, self.bench.run.config.intensity))[None, None].to(self.bench.device)
-                logits: Any = sliding_window_inference(x, window, 2 * self.bench.config.batch, model, overlap=OVERLAP)
+                logits: Any = sliding_window_inference(x, window, 2 * self.bench.config.batch, model, overlap=0.0)
                 guess, truth = logits.argmax(dim=1)[0].cpu().numpy(), self.labels(volume_id)
                 both, one, two = (
                     np.bincount(part.ravel(), minlength=n)[1:] for part in (truth[guess == truth], guess, truth)

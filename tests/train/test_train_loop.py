@@ -32,7 +32,7 @@ from train.errors import DamagedCheckpoint, NonFiniteLoss, UnreadableVolume
 from train.loop import learning_rate, pretrain
 from train.models import T3D
 from train.reader import VolumeStore
-from train.run import open_run
+from train.run import grid_of, open_run
 from train.text import rebuild_encoder
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -324,6 +324,11 @@ def test_another_grid_is_refused(tiny_dataset: Path, tmp_path: Path, whole_run: 
     (root / "dataset.json").write_text(json.dumps(table))
     with pytest.raises(DataError, match="spacing_mm"):
         pretrain(root, whole_run, None, resume=True, progress=QUIET)
+    table["grid"]["spacing_mm"] = 4.0  # the same grid, as one number
+    (root / "dataset.json").write_text(json.dumps(table))
+    assert grid_of(Dataset.open(root)) == grid_of(Dataset.open(tiny_dataset))
+    table["grid"]["spacing_mm"] = 1.0
+    (root / "dataset.json").write_text(json.dumps(table))
     assert main(["evaluate", str(whole_run), str(root), "--quiet"]) == 1
 
 
