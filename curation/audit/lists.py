@@ -59,7 +59,7 @@ def worklist_page(book: Casebook, store: VerdictStore, *, narrowed: Filter, page
         n_disputed=len(store.disputed()),
         fields=[(name, FACETS[name], counts[name]) for name in ASKED],
         other_facets=[(name, value) for name, value in narrowed.facets.items() if value and name not in ASKED],
-        rules=[(code, count, severity_of(code)) for code, count in _by_severity(counts["flag"])],
+        rules=rules(book),
         shifts=shifts(book),
         narrowed=narrowed,
         page=page,
@@ -174,8 +174,10 @@ def _is_whole(row: Mapping[str, Any]) -> bool:
     return row["kind"] in ("study", "report", "pair")
 
 
-def _by_severity(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    return sorted(counts, key=lambda item: (SEVERITIES.index(severity_of(item[0])), -item[1], item[0]))
+def rules(book: Casebook) -> list[tuple[str, int, str]]:
+    """(flag, number of pairs, severity), the gravest first."""
+    counts = [(code, count, severity_of(code)) for code, count in book.worklist.counts()["flag"]]
+    return sorted(counts, key=lambda item: (SEVERITIES.index(item[2]), -item[1], item[0]))
 
 
 def _name(book: Casebook) -> str:
