@@ -123,10 +123,7 @@ def drops_page(book: Casebook, *, reason: str = "", stage: str = "", page: int =
 def sample_page(book: Casebook, store: VerdictStore, *, size: int, seed: int, width: float) -> str:
     """The sampling plan: which cases to read, what they say so far, how many more are needed."""
     verdicts = verdicts_of(book, store)
-    pair_strata = {
-        name: [book.worklist.ids[place] for place in np.flatnonzero(mask)]
-        for name, mask in book.worklist.facets["severity"].items()
-    }
+    pair_strata = book.worklist.strata()
     drops = {drop_key(row): row for row in book.dropped if _is_whole(row)}
     drop_strata: dict[str, list[str]] = {}
     for key, row in drops.items():

@@ -297,7 +297,14 @@ class Audit:
 def _filter(request: Request) -> Filter:
     asked = request.query_params
     facets = {name: asked[name] for name in FACETS if asked.get(name)}
-    return Filter(facets=facets, verdict=asked.get("verdict", ""), words=asked.get("words", "")[:MAX_WORDS_CHARS])
+    size, _, seed = asked.get("sample", "").partition(".")
+    is_sample = all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (size, seed))
+    return Filter(
+        facets=facets,
+        verdict=asked.get("verdict", ""),
+        words=asked.get("words", "")[:MAX_WORDS_CHARS],
+        sample=(int(size), int(seed)) if is_sample else None,
+    )
 
 
 def _number(request: Request, name: str, default: int, *, most: int) -> int:

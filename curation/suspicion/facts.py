@@ -5,6 +5,7 @@ Enters: rows of reports, sentences, volumes, regions. Leaves: `TextFacts`, `Volu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -193,13 +194,14 @@ def volume_facts(volume: Row, regions: Sequence[Row]) -> VolumeFacts:
             held is None or BOX_SOURCES.index(row["source"]) < BOX_SOURCES.index(held["source"])
         ):
             best[row["region"]] = row
+    spans = _spans(list(best.values()), affine, along) if best else np.zeros((0, 2))
     numbers = np.asarray(slices.get("instance_number") or (), np.int64)
     order = np.argsort(numbers, kind="stable")
     return VolumeFacts(
         parts=frozenset(set(volume["body_regions"] or ()) & set(PARTS)),
-        spans_mm={region: _span(row, affine, along) for region, row in best.items()},
+        spans_mm=dict(zip(best, map(tuple, spans.tolist()), strict=True)),
         masked=frozenset(region for region, row in best.items() if row["source"] == "mask"),
-        sizes_mm={region: float(np.linalg.norm(np.multiply(row["size_ijk"], spacing))) for region, row in best.items()},
+        sizes_mm={region: math.dist((0, 0, 0), np.multiply(row["size_ijk"], spacing)) for region, row in best.items()},
         extent_mm=float(np.linalg.norm(shape * spacing)),
         contrast=volume["contrast"],
         sex=volume["patient_sex"],
@@ -258,8 +260,11 @@ def _note_sides(found: dict[str, set[str]], regions: Sequence[str]) -> None:
                 found.setdefault(organ, set()).add(side)
 
 
-def _span(row: Row, affine: np.ndarray, along_ras: np.ndarray) -> tuple[float, float]:
-    low = np.asarray(row["start_ijk"], float) - 0.5
-    corners = [low + np.multiply(row["size_ijk"], np.array(c)) for c in np.ndindex(2, 2, 2)]
-    places = [float((affine[:3, :3] @ corner + affine[:3, 3]) @ along_ras) for corner in corners]
-    return min(places), max(places)
+def _spans(rows: Sequence[Row], affine: np.ndarray, along_ras: np.ndarray) -> np.ndarray:
+    """(n, 2) lowest and highest place of each box along a direction, mm."""
+    step = along_ras @ affine[:3, :3]  # mm along the direction per voxel of each axis
+    starts = np.array([row["start_ijk"] for row in rows], float) - 0.5
+    sizes = np.array([row["size_ijk"] for row in rows], float)
+    first = starts @ step + along_ras @ affine[:3, 3]
+    reach = sizes * step
+    return np.stack([first + np.minimum(reach, 0).sum(axis=1), first + np.maximum(reach, 0).sum(axis=1)], axis=1)
