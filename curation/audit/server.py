@@ -7,7 +7,6 @@ token, with a foreign Host or Origin header, or for anything but the data set's 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -78,8 +77,8 @@ class AccessLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as the server
-        os.chmod(path, 0o600)
+        path.touch(mode=0o600)
+        self._path = path
 
     def write(self, request: Request, status: int, *, is_refused: bool) -> None:
         """Add a line."""
@@ -90,7 +89,8 @@ class AccessLog:
         known = not is_refused and status < 400
         entry = {"at": at, "reader": _reader(request) if known else "", "method": request.method,
                  "path": path if known else "", "status": status}  # fmt: skip
-        self._file.write(json.dumps(entry) + "\n")
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 class Guard(BaseHTTPMiddleware):

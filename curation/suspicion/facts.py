@@ -26,12 +26,17 @@ NARRATIVE = ("findings", "impression", "other", "addendum")
 MALE = frozenset({"prostate", "seminal_vesicles", "testes"})
 FEMALE = frozenset({"uterus", "ovaries", "ovary_left", "ovary_right", "adnexa"})
 
-_TITLE = re.compile(r"\bC\.?T\.?A?\b(?: scan)?(?: of)?(?: the)?([A-Za-z ,/&+-]{0,80})", re.IGNORECASE)
 _TITLE_WORDS = {
     "head": "head", "brain": "head", "cranium": "head", "neck": "neck", "chest": "chest", "thorax": "chest",
     "thoracic": "chest", "lung": "chest", "lungs": "chest", "abdomen": "abdomen", "abdominal": "abdomen",
     "pelvis": "pelvis", "pelvic": "pelvis",
 }  # fmt: skip
+_PART = f"(?:{'|'.join(_TITLE_WORDS)})"
+_TITLE = re.compile(
+    r"\bC\.?T\.?A?\b(?: angiogra(?:m|phy))?(?: scan)?(?: of)?(?: the)? "
+    rf"({_PART}(?:[ ,]{{0,3}}(?:and |& |/|\+)?(?:the )?{_PART}){{0,4}})\b",
+    re.IGNORECASE,
+)
 _WITHOUT = re.compile(
     r"\b(?:without|no|non)[ -]{1,2}(?:the (?:use|administration) of )?(?:i\.?v\.? |intravenous |iodinated )?contrast\b"
     r"|\b(?:un|non-?)enhanced (?:CT|scan|study|images?)\b",
@@ -70,8 +75,8 @@ class TextFacts:
         Region code -> number of narrative sentences that name it.
     parts : mapping
         Body part -> number of narrative mentions of anatomy in it.
-    title_parts : frozenset of str
-        Body parts in the title of the examination.
+    exams : tuple of frozenset of str
+        Body parts of each examination that the title names.
     contrast, sex : str or None
     pointers : tuple of Pointer
     measurements : tuple of (mm, regions)
@@ -85,7 +90,7 @@ class TextFacts:
 
     named: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
-    title_parts: frozenset[str] = frozenset()
+    exams: tuple[frozenset[str], ...] = ()
     contrast: str | None = None
     sex: str | None = None
     pointers: tuple[Pointer, ...] = ()
@@ -94,6 +99,11 @@ class TextFacts:
     gone: frozenset[str] = frozenset()
     is_mirrored: bool = False
     own_words: tuple[str, ...] = ()
+
+    @property
+    def title_parts(self) -> frozenset[str]:
+        """Every body part that the title names."""
+        return frozenset().union(*self.exams)
 
 
 @dataclass(frozen=True)
@@ -174,7 +184,7 @@ def text_facts(text: str, sentences: Sequence[Row]) -> TextFacts:
         if row["measurements_mm"] or pointer or (is_finding and regions):
             own.append(row["text"])
     return TextFacts(
-        named, parts, title_parts(text), stated_contrast(text), stated_sex(text, named), tuple(pointers),
+        named, parts, exams(text), stated_contrast(text), stated_sex(text, named), tuple(pointers),
         tuple(measurements), {s: {o: frozenset(v) for o, v in found.items()} for s, found in sides.items()},
         frozenset(gone), bool(_INVERSUS.search(text)), tuple(own),
     )  # fmt: skip
@@ -225,15 +235,12 @@ def part_of(region: str) -> str | None:
     return next((code for code in (region, *tree.ancestors(region)) if code in PARTS), None)
 
 
-def title_parts(text: str) -> frozenset[str]:
-    """Body parts that the examination's title names: "CT CHEST AND ABDOMEN" within the first lines."""
+def exams(text: str) -> tuple[frozenset[str], ...]:
+    """Body parts of each examination that the opening names: "CT CHEST AND ABDOMEN", "CT head and CT neck"."""
     head = "\n".join(text.split("\n", 12)[:12])[:1500]
-    for match in _TITLE.finditer(head):
-        words = re.findall(r"[a-z]+", match[1].casefold())
-        found = frozenset(_TITLE_WORDS[word] for word in words if word in _TITLE_WORDS)
-        if found:
-            return found
-    return frozenset()
+    named = (re.findall(r"[a-z]+", match[1].casefold()) for match in _TITLE.finditer(head))
+    found = (frozenset(_TITLE_WORDS[word] for word in words if word in _TITLE_WORDS) for words in named)
+    return tuple(dict.fromkeys(found))
 
 
 def stated_contrast(text: str) -> str | None:

@@ -11,7 +11,7 @@ from curation.link import Link
 from curation.reasons import PairFlag
 from curation.suspicion import RULES, judge_dataset, judge_pair, severity_of
 from curation.suspicion.clues import Clues, Directory, SourceRow, Who, contradictions, source_rows
-from curation.suspicion.facts import stated_contrast, text_facts, title_parts
+from curation.suspicion.facts import exams, stated_contrast, text_facts
 from curation.suspicion.shift import find_shifts
 from reports.parse import parse_report
 from reports.records import MergedReport, RawReport
@@ -122,6 +122,11 @@ def test_a_pair_that_fits_raises_nothing():
 )
 def test_a_contradiction_is_named(code, text, volume):
     assert code in codes(text, **volume)
+
+
+def test_of_several_examinations_in_one_report_one_must_fit():
+    for title, expected in (("CT HEAD AND CT CHEST", False), ("CT HEAD AND CT NECK AND PELVIS", True)):
+        assert ("EXAM_MISMATCH" in codes(TEXT.replace("CT CHEST", title))) is expected
 
 
 def test_an_organ_that_is_gone_is_not_there():
@@ -319,8 +324,10 @@ def test_every_flag_of_a_pair_has_a_rule_and_a_severity():
 
 
 def test_titles_and_contrast_are_read():
-    assert title_parts("CT of the abdomen and pelvis without contrast") == {"abdomen", "pelvis"}
-    assert title_parts("Procedure: CT. Clinical: cough") == frozenset()
+    assert exams("CT of the abdomen and pelvis without contrast") == ({"abdomen", "pelvis"},)
+    assert exams("CT HEAD WITHOUT CONTRAST, CT CHEST, ABDOMEN AND PELVIS") == ({"head"}, {"chest", "abdomen", "pelvis"})
+    assert exams("Procedure: CT. Clinical: cough") == ()
+    assert exams("TECHNIQUE: CT images were obtained from the base of the brain to the chest") == ()
     assert stated_contrast("performed without intravenous contrast") == "without"
     assert stated_contrast("in the portal venous phase") == "with"
     assert stated_contrast("with and without contrast") is None
