@@ -180,7 +180,7 @@ def check_ids(opened: Opened) -> Iterator[Finding]:
         ("pairs", "volume_id", "volumes"), ("pairs", "report_id", "reports"), ("reports", "pair_id", "pairs"),
         ("sentences", "report_id", "reports"), ("sentences", "pair_id", "pairs"), ("regions", "volume_id", "volumes"),
         ("regions", "sentence_id", "sentences"), ("volumes", "series_id", "series"), ("volumes", "study_id", "series"),
-        ("pairs", "study_id", "series"),
+        ("pairs", "study_id", "series"), ("suspicions", "pair_id", "pairs"),
     ]  # fmt: skip
     for table, column, target in references:
         missing = opened.ids(table, column) - opened.ids(target, column) - {None}
@@ -322,6 +322,10 @@ def check_reasons(opened: Opened) -> Iterator[Finding]:
             row["reason"] is None
         ):
             yield Finding("reasons", f"series {row['series_id']}-{row['stack']}", "verdict and reason do not fit")
+    explained = {(row["pair_id"], row["code"]) for row in opened.rows("suspicions")}
+    flags = {(row["pair_id"], flag) for row in opened.rows("pairs") for flag in row["flags"]}
+    for pair_id in sorted({pair_id for pair_id, _flag in explained ^ flags}):
+        yield Finding("reasons", f"pair {pair_id}", "its flags are not those of suspicions.parquet")
 
 
 def check_crosswalk(opened: Opened) -> Iterator[Finding]:

@@ -59,7 +59,7 @@ def worklist_page(book: Casebook, store: VerdictStore, *, narrowed: Filter, page
         n_disputed=len(store.disputed()),
         fields=[(name, FACETS[name], counts[name]) for name in ASKED],
         other_facets=[(name, value) for name, value in narrowed.facets.items() if value and name not in ASKED],
-        rules=[(code, count, severity_of(code)) for code, count in _by_severity(counts["flag"])],
+        rules=rules(book),
         shifts=shifts(book),
         narrowed=narrowed,
         page=page,
@@ -123,10 +123,7 @@ def drops_page(book: Casebook, *, reason: str = "", stage: str = "", page: int =
 def sample_page(book: Casebook, store: VerdictStore, *, size: int, seed: int, width: float) -> str:
     """The sampling plan: which cases to read, what they say so far, how many more are needed."""
     verdicts = verdicts_of(book, store)
-    pair_strata = {
-        name: [book.worklist.ids[place] for place in np.flatnonzero(mask)]
-        for name, mask in book.worklist.facets["severity"].items()
-    }
+    pair_strata = book.worklist.strata()
     drops = {drop_key(row): row for row in book.dropped if _is_whole(row)}
     drop_strata: dict[str, list[str]] = {}
     for key, row in drops.items():
@@ -174,8 +171,10 @@ def _is_whole(row: Mapping[str, Any]) -> bool:
     return row["kind"] in ("study", "report", "pair")
 
 
-def _by_severity(counts: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    return sorted(counts, key=lambda item: (SEVERITIES.index(severity_of(item[0])), -item[1], item[0]))
+def rules(book: Casebook) -> list[tuple[str, int, str]]:
+    """(flag, number of pairs, severity), the gravest first."""
+    counts = [(code, count, severity_of(code)) for code, count in book.worklist.counts()["flag"]]
+    return sorted(counts, key=lambda item: (SEVERITIES.index(item[2]), -item[1], item[0]))
 
 
 def _name(book: Casebook) -> str:

@@ -7,7 +7,6 @@ token, with a foreign Host or Origin header, or for anything but the data set's 
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -78,8 +77,8 @@ class AccessLog:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open as long as the server
-        os.chmod(path, 0o600)
+        path.touch(mode=0o600)
+        self._path = path
 
     def write(self, request: Request, status: int, *, is_refused: bool) -> None:
         """Add a line."""
@@ -90,7 +89,8 @@ class AccessLog:
         known = not is_refused and status < 400
         entry = {"at": at, "reader": _reader(request) if known else "", "method": request.method,
                  "path": path if known else "", "status": status}  # fmt: skip
-        self._file.write(json.dumps(entry) + "\n")
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 class Guard(BaseHTTPMiddleware):
@@ -297,7 +297,14 @@ class Audit:
 def _filter(request: Request) -> Filter:
     asked = request.query_params
     facets = {name: asked[name] for name in FACETS if asked.get(name)}
-    return Filter(facets=facets, verdict=asked.get("verdict", ""), words=asked.get("words", "")[:MAX_WORDS_CHARS])
+    size, _, seed = asked.get("sample", "").partition(".")
+    is_sample = all(part.isascii() and part.isdecimal() and len(part) < 10 for part in (size, seed))
+    return Filter(
+        facets=facets,
+        verdict=asked.get("verdict", ""),
+        words=asked.get("words", "")[:MAX_WORDS_CHARS],
+        sample=(int(size), int(seed)) if is_sample else None,
+    )
 
 
 def _number(request: Request, name: str, default: int, *, most: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import numpy as np
 from PIL import ImageDraw
 
 from curation.audit.casebook import Box, Case, Casebook
+from curation.audit.lists import MAX_BARS, rules, shifts
 from curation.audit.pages import environment, report_parts
 from curation.audit.slices import PLANES, png_of, shown_slice
+from curation.audit.worklist import FACETS
 from curation.contract import Dataset, in_order_of_work
 from t3dkit.atomic import write_text
 from t3dkit.progress import Progress
@@ -38,7 +40,7 @@ def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any
         `root` is no data set.
     """
     book = Casebook(Dataset.open(root))
-    worst = list(book.pairs)[:N_CASES]
+    worst = book.worklist.ids[:N_CASES]
     cases = []
     with progress.task("audit page", total=len(worst)) as task:
         for pair_id in worst:
@@ -56,34 +58,23 @@ def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any
             flow=in_order_of_work(book.dataset.manifest.get("counts", {})),
             counts=[(*key, count) for key, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))],
             charts=distributions(book),
+            rules=rules(book),
+            shifts=shifts(book),
             cases=cases,
-            n_pairs=len(book.pairs),
+            n_pairs=len(book.worklist),
             verdicts=sorted(Counter(book.folded.values()).items()),
         )
     )
     write_text(file, page)
-    return {"page": str(file), "pairs": len(book.pairs), "cases_shown": len(cases), "bytes": file.stat().st_size}
+    return {"page": str(file), "pairs": len(book.worklist), "cases_shown": len(cases), "bytes": file.stat().st_size}
 
 
 def distributions(book: Casebook) -> list[tuple[str, list[tuple[str, int]]]]:
     """Bar charts of the data set: (title, [(label, count)])."""
-    volumes, pairs = list(book.volumes.values()), list(book.pairs.values())
-    sentences = book.dataset.rows("sentences")
     return [
-        ("Pairs per split", _counted(pair["split"] for pair in pairs)),
-        ("Suspicion", _binned([pair["suspicion"] or 0.0 for pair in pairs], edges=np.linspace(0, 1, 6), unit="")),
-        ("Flags of pairs", _counted(flag for pair in pairs for flag in pair["flags"] or ())),
-        ("Covered body regions", _counted(name for row in volumes for name in row["body_regions"] or ())),
-        ("Vendor", _counted(row["vendor"] or "not given" for row in volumes)),
-        ("Kernel", _counted(row["kernel"] or "not given" for row in volumes)),
-        (
-            "Slice spacing of the source",
-            _binned([row["spacing_source_mm"][-1] for row in volumes], edges=[0, 1, 2, 3, 4, 6, 99], unit=" mm"),
-        ),
-        ("Repairs", _counted(repair["code"] for row in volumes for repair in row["repairs"] or ())),
-        ("Sentences per section", _counted(row["section"] for row in sentences)),
-        ("Assertions", _counted(row["assertion"] for row in sentences)),
-        ("Most named regions", _counted(name for row in sentences for name in row["regions"] or ())[:20]),
+        (FACETS[name], [bar for bar in bars if bar[1]][:MAX_BARS])
+        for name, bars in book.worklist.counts().items()
+        if name != "flag"
     ]
 
 
@@ -121,16 +112,3 @@ def _illustrated(book: Casebook, case: Case) -> dict[str, Any]:
         for plane in ("axial", "coronal", "sagittal")
     ]
     return {"case": case, "sentence": sentence, "parts": report_parts(case), "pictures": pictures}
-
-
-def _counted(values: Iterable[str]) -> list[tuple[str, int]]:
-    return sorted(Counter(values).items(), key=lambda item: (-item[1], item[0]))
-
-
-def _binned(values: list[float], *, edges: Iterable[float], unit: str) -> list[tuple[str, int]]:
-    edges = list(edges)
-    counts, _ = np.histogram(values, bins=edges)
-    return [
-        (f"{low:g} to {high:g}{unit}", int(count))
-        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
-    ]

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.audit.sampling import draw
 from curation.contract import TABLES, Dataset
 from curation.suspicion import severity_of
 from curation.suspicion.rules import SEVERITIES
@@ -58,11 +59,14 @@ class Filter:
         A verdict, "none", "disputed", or "" for any.
     words : str
         Part of a pair id or of the report's text, in any case.
+    sample : (int, int) or None
+        Size and seed of a sample (`curation.audit.sampling`).
     """
 
     facets: Mapping[str, str] = field(default_factory=dict)
     verdict: str = ""
     words: str = ""
+    sample: tuple[int, int] | None = None
 
     def query(self) -> dict[str, str]:
         """The filter as the parameters of an address."""
@@ -70,6 +74,7 @@ class Filter:
             **{name: value for name, value in self.facets.items() if value},
             **({"verdict": self.verdict} if self.verdict else {}),
             **({"words": self.words} if self.words else {}),
+            **({"sample": f"{self.sample[0]}.{self.sample[1]}"} if self.sample else {}),
         }
 
 
@@ -132,7 +137,15 @@ class Worklist:
             found &= ~self._at(pair_id for pair_id, verdict in verdicts.items() if verdict)
         elif narrowed.verdict:
             found &= self._at(pair_id for pair_id, verdict in verdicts.items() if verdict == narrowed.verdict)
+        if narrowed.sample:
+            size, seed = narrowed.sample
+            found &= self._at(one for drawn in draw(self.strata(), size=size, seed=seed).values() for one in drawn)
         return found & self._with_words(narrowed.words) if narrowed.words else found
+
+    def strata(self) -> dict[str, list[str]]:
+        """Pair ids by their gravest flag, which is what a sample is stratified by."""
+        ids = np.asarray(self.ids)
+        return {name: ids[mask].tolist() for name, mask in self.facets["severity"].items()}
 
     def _at(self, pair_ids: Iterable[str]) -> np.ndarray:
         mask = np.zeros(len(self), bool)

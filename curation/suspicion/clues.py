@@ -18,10 +18,13 @@ from curation.index import patient_owner
 from curation.intake import Intake
 from curation.link import Link
 from curation.pseudonyms import Pseudonyms
+from curation.suspicion.copies import whole_digest
 from reports.records import RawReport
 
 MAX_DAYS_TO_SIGN = 45
 """A report signed later than this after the study is hardly its report; addenda and second opinions come later."""
+MIN_DAYS_TO_SIGN, MIN_SIGNED = 7, 20
+"""What is usual is learnt from the signatures themselves where there are so many, and never shorter than a week."""
 MAX_DAYS_TO_REPORT = 90
 
 _DATE = r"(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.-]\d{1,2}[/.-]\d{4})"
@@ -74,6 +77,8 @@ class SourceRow:
         Of that study.
     reported : date or None
         When the report was made, by its source.
+    digest : str or None
+        Of the whole text (`curation.suspicion.copies.whole_digest`).
     """
 
     number: int
@@ -82,6 +87,7 @@ class SourceRow:
     study_id: str | None = None
     who: Who | None = None
     reported: date | None = None
+    digest: str | None = None
 
 
 class Directory:
@@ -151,12 +157,29 @@ def source_rows(
         uid = study_of.get(report_id or "")
         study_id = pseudonyms.of("study", uid) if uid else None
         who, reported = people.get(uid or ""), _day(raw.report_datetime)
-        rows.append(SourceRow(number, directory.clues(raw.text), report_id, study_id, who, reported))
+        digest = whole_digest(raw.text)
+        rows.append(SourceRow(number, directory.clues(raw.text), report_id, study_id, who, reported, digest))
     return rows
 
 
-def contradictions(clues: Clues, who: Who) -> dict[str, str]:
-    """Code -> what contradicts, in words that identify nobody."""
+def days_to_sign(clues: Clues, who: Who) -> list[int]:
+    """Days from the study to each signature in the text, negative before it; of two readings of a date the likelier."""
+    if who.day is None:
+        return []
+    day = who.day
+    return [min(((way - day).days for way in ways), key=lambda n: (n < 0, abs(n))) for ways in clues.signed]
+
+
+def usual_days_to_sign(rows: Iterable[SourceRow]) -> int:
+    """The longest wait that is still usual here: reports are signed within days at one place, weeks at another."""
+    waits = sorted(days for row in rows if row.who for days in days_to_sign(row.clues, row.who) if days >= 0)
+    if len(waits) < MIN_SIGNED:
+        return MAX_DAYS_TO_SIGN
+    return min(MAX_DAYS_TO_SIGN, max(MIN_DAYS_TO_SIGN, 4 * waits[3 * len(waits) // 4] + 3))
+
+
+def contradictions(clues: Clues, who: Who, *, max_days: int = MAX_DAYS_TO_SIGN) -> dict[str, str]:
+    """Code -> what contradicts, in words that identify nobody; `max_days` from study to signature are usual."""
     found = {}
     if clues.patients and who.owner not in clues.patients:
         found["TEXT_OTHER_PATIENT"] = "a patient number or name in the text belongs to another patient of the export"
@@ -167,9 +190,8 @@ def contradictions(clues: Clues, who: Who) -> dict[str, str]:
     day = who.day
     if clues.exam and not any(day in ways for ways in clues.exam):
         found["TEXT_OTHER_DAY"] = "the text names another study day"
-    # a shifted header date and its text move together only where both are shifted: nearest reading counts
-    waits = [min(((way - day).days for way in ways), key=lambda n: (n < 0, abs(n))) for ways in clues.signed]
-    if waits and not any(0 <= days <= MAX_DAYS_TO_SIGN for days in waits):
+    waits = days_to_sign(clues, who)
+    if waits and not any(0 <= days <= max_days for days in waits):
         nearest = min(waits, key=abs)
         found["TEXT_OTHER_DAY"] = f"signed {abs(nearest)} days {'before' if nearest < 0 else 'after'} the study"
     return found

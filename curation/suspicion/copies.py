@@ -20,6 +20,7 @@ MIN_OWN_SENTENCES = 2
 _DATED = re.compile(
     r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}|\b\d{1,2} [A-Z][a-z]{2,8} \d{4}|\[[A-Z]{2,12}\]"
 )
+_NUMBERED = re.compile(r"\d{5}|\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4}")
 
 
 def text_digest(own_words: Sequence[str]) -> str | None:
@@ -28,6 +29,13 @@ def text_digest(own_words: Sequence[str]) -> str | None:
         return None
     plain = "\n".join(" ".join(re.findall(r"[^\W_]+", _DATED.sub(" ", words).casefold())) for words in own_words)
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def whole_digest(text: str) -> str | None:
+    """Equal for equal texts with a long number or a date in them, as a signature has; None for others."""
+    if not _NUMBERED.search(text):
+        return None
+    return hashlib.sha256(" ".join(re.findall(r"[^\W_]+", text.casefold())).encode()).hexdigest()
 
 
 def volume_digest(volume: Row) -> str:
@@ -39,21 +47,21 @@ def volume_digest(volume: Row) -> str:
 
 
 def copies(
-    pairs: Iterable[Row], digests: Mapping[str, str | None], volumes: Mapping[str, Row]
+    pairs: Iterable[Row], digests: Mapping[str, Iterable[str]], volumes: Mapping[str, Row]
 ) -> Iterator[tuple[str, Finding]]:
     """Findings by pair_id; a copy within one patient is none.
 
     Parameters
     ----------
     digests : mapping
-        report_id -> `text_digest`.
+        report_id -> `text_digest` and `whole_digest`, where there are.
     volumes : mapping
         volume_id -> row.
     """
     rows = sorted(pairs, key=lambda row: row["pair_id"])
     by_text, by_volume = defaultdict(list), defaultdict(list)
     for row in rows:
-        if digest := digests.get(row["report_id"]):
+        for digest in digests.get(row["report_id"], ()):
             by_text[digest].append(row)
         by_volume[volume_digest(volumes[row["volume_id"]])].append(row)
     for code, what, groups in (

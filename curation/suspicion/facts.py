@@ -5,6 +5,7 @@ Enters: rows of reports, sentences, volumes, regions. Leaves: `TextFacts`, `Volu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +26,17 @@ NARRATIVE = ("findings", "impression", "other", "addendum")
 MALE = frozenset({"prostate", "seminal_vesicles", "testes"})
 FEMALE = frozenset({"uterus", "ovaries", "ovary_left", "ovary_right", "adnexa"})
 
-_TITLE = re.compile(r"\bC\.?T\.?A?\b(?: scan)?(?: of)?(?: the)?([A-Za-z ,/&+-]{0,80})", re.IGNORECASE)
 _TITLE_WORDS = {
     "head": "head", "brain": "head", "cranium": "head", "neck": "neck", "chest": "chest", "thorax": "chest",
     "thoracic": "chest", "lung": "chest", "lungs": "chest", "abdomen": "abdomen", "abdominal": "abdomen",
     "pelvis": "pelvis", "pelvic": "pelvis",
 }  # fmt: skip
+_PART = f"(?:{'|'.join(_TITLE_WORDS)})"
+_TITLE = re.compile(
+    r"\bC\.?T\.?A?\b(?: angiogra(?:m|phy))?(?: scan)?(?: of)?(?: the)? "
+    rf"({_PART}(?:[ ,]{{0,3}}(?:and |& |/|\+)?(?:the )?{_PART}){{0,4}})\b",
+    re.IGNORECASE,
+)
 _WITHOUT = re.compile(
     r"\b(?:without|no|non)[ -]{1,2}(?:the (?:use|administration) of )?(?:i\.?v\.? |intravenous |iodinated )?contrast\b"
     r"|\b(?:un|non-?)enhanced (?:CT|scan|study|images?)\b",
@@ -69,8 +75,8 @@ class TextFacts:
         Region code -> number of narrative sentences that name it.
     parts : mapping
         Body part -> number of narrative mentions of anatomy in it.
-    title_parts : frozenset of str
-        Body parts in the title of the examination.
+    exams : tuple of frozenset of str
+        Body parts of each examination that the title names.
     contrast, sex : str or None
     pointers : tuple of Pointer
     measurements : tuple of (mm, regions)
@@ -84,7 +90,7 @@ class TextFacts:
 
     named: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, int] = field(default_factory=dict)
-    title_parts: frozenset[str] = frozenset()
+    exams: tuple[frozenset[str], ...] = ()
     contrast: str | None = None
     sex: str | None = None
     pointers: tuple[Pointer, ...] = ()
@@ -93,6 +99,11 @@ class TextFacts:
     gone: frozenset[str] = frozenset()
     is_mirrored: bool = False
     own_words: tuple[str, ...] = ()
+
+    @property
+    def title_parts(self) -> frozenset[str]:
+        """Every body part that the title names."""
+        return frozenset().union(*self.exams)
 
 
 @dataclass(frozen=True)
@@ -173,7 +184,7 @@ def text_facts(text: str, sentences: Sequence[Row]) -> TextFacts:
         if row["measurements_mm"] or pointer or (is_finding and regions):
             own.append(row["text"])
     return TextFacts(
-        named, parts, title_parts(text), stated_contrast(text), stated_sex(text, named), tuple(pointers),
+        named, parts, exams(text), stated_contrast(text), stated_sex(text, named), tuple(pointers),
         tuple(measurements), {s: {o: frozenset(v) for o, v in found.items()} for s, found in sides.items()},
         frozenset(gone), bool(_INVERSUS.search(text)), tuple(own),
     )  # fmt: skip
@@ -193,13 +204,14 @@ def volume_facts(volume: Row, regions: Sequence[Row]) -> VolumeFacts:
             held is None or BOX_SOURCES.index(row["source"]) < BOX_SOURCES.index(held["source"])
         ):
             best[row["region"]] = row
+    spans = _spans(list(best.values()), affine, along) if best else np.zeros((0, 2))
     numbers = np.asarray(slices.get("instance_number") or (), np.int64)
     order = np.argsort(numbers, kind="stable")
     return VolumeFacts(
         parts=frozenset(set(volume["body_regions"] or ()) & set(PARTS)),
-        spans_mm={region: _span(row, affine, along) for region, row in best.items()},
+        spans_mm=dict(zip(best, map(tuple, spans.tolist()), strict=True)),
         masked=frozenset(region for region, row in best.items() if row["source"] == "mask"),
-        sizes_mm={region: float(np.linalg.norm(np.multiply(row["size_ijk"], spacing))) for region, row in best.items()},
+        sizes_mm={region: math.dist((0, 0, 0), np.multiply(row["size_ijk"], spacing)) for region, row in best.items()},
         extent_mm=float(np.linalg.norm(shape * spacing)),
         contrast=volume["contrast"],
         sex=volume["patient_sex"],
@@ -223,15 +235,12 @@ def part_of(region: str) -> str | None:
     return next((code for code in (region, *tree.ancestors(region)) if code in PARTS), None)
 
 
-def title_parts(text: str) -> frozenset[str]:
-    """Body parts that the examination's title names: "CT CHEST AND ABDOMEN" within the first lines."""
+def exams(text: str) -> tuple[frozenset[str], ...]:
+    """Body parts of each examination that the opening names: "CT CHEST AND ABDOMEN", "CT head and CT neck"."""
     head = "\n".join(text.split("\n", 12)[:12])[:1500]
-    for match in _TITLE.finditer(head):
-        words = re.findall(r"[a-z]+", match[1].casefold())
-        found = frozenset(_TITLE_WORDS[word] for word in words if word in _TITLE_WORDS)
-        if found:
-            return found
-    return frozenset()
+    named = (re.findall(r"[a-z]+", match[1].casefold()) for match in _TITLE.finditer(head))
+    found = (frozenset(_TITLE_WORDS[word] for word in words if word in _TITLE_WORDS) for words in named)
+    return tuple(dict.fromkeys(found))
 
 
 def stated_contrast(text: str) -> str | None:
@@ -258,8 +267,11 @@ def _note_sides(found: dict[str, set[str]], regions: Sequence[str]) -> None:
                 found.setdefault(organ, set()).add(side)
 
 
-def _span(row: Row, affine: np.ndarray, along_ras: np.ndarray) -> tuple[float, float]:
-    low = np.asarray(row["start_ijk"], float) - 0.5
-    corners = [low + np.multiply(row["size_ijk"], np.array(c)) for c in np.ndindex(2, 2, 2)]
-    places = [float((affine[:3, :3] @ corner + affine[:3, 3]) @ along_ras) for corner in corners]
-    return min(places), max(places)
+def _spans(rows: Sequence[Row], affine: np.ndarray, along_ras: np.ndarray) -> np.ndarray:
+    """(n, 2) lowest and highest place of each box along a direction, mm."""
+    step = along_ras @ affine[:3, :3]  # mm along the direction per voxel of each axis
+    starts = np.array([row["start_ijk"] for row in rows], float) - 0.5
+    sizes = np.array([row["size_ijk"] for row in rows], float)
+    first = starts @ step + along_ras @ affine[:3, 3]
+    reach = sizes * step
+    return np.stack([first + np.minimum(reach, 0).sum(axis=1), first + np.maximum(reach, 0).sum(axis=1)], axis=1)

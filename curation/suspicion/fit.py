@@ -150,9 +150,9 @@ def _unread(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, st
 
 
 def _exam(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:
-    absent = (text.title_parts & TELLING_PARTS) - volume.parts
-    if volume.parts and absent:
-        yield PairFlag.EXAM_MISMATCH, f"the title names {_list(absent)}; the scan shows {_list(volume.parts)}"
+    absent = [(exam & TELLING_PARTS) - volume.parts for exam in text.exams]
+    if volume.parts and absent and all(absent):  # of several examinations in one report one must fit
+        yield PairFlag.EXAM_MISMATCH, f"the title names {_list(absent[0])}; the scan shows {_list(volume.parts)}"
 
 
 def _contrast(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:

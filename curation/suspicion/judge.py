@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import Any
 
 from curation.reasons import PairFlag
-from curation.suspicion.clues import SourceRow, agreement, contradictions, date_contradiction
+from curation.suspicion.clues import SourceRow, agreement, contradictions, date_contradiction, usual_days_to_sign
+from curation.suspicion.contrast import contrast_unsaid
 from curation.suspicion.copies import copies, text_digest
 from curation.suspicion.facts import TextFacts, VolumeFacts, text_facts, volume_facts
 from curation.suspicion.fit import Finding, fit, pair_findings
@@ -92,14 +93,20 @@ class _Judge:
         for row in self.pairs:
             for finding in pair_findings(self.texts[row["report_id"]], self.volume(row["volume_id"])):
                 yield row["pair_id"], finding
-        digests = {report_id: text_digest(text.own_words) for report_id, text in self.texts.items()}
+        digests: dict[str, list[str]] = defaultdict(list)
+        for report_id, text in self.texts.items():
+            digests[report_id] += [digest for digest in (text_digest(text.own_words),) if digest]
+        for source_row in self.source:
+            digests[source_row.report_id or ""] += [digest for digest in (source_row.digest,) if digest]
         yield from copies(self.pairs, digests, self.volumes)
         for report_id, finding in unusual(self.builds):
             yield from ((row["pair_id"], finding) for row in of_report.get(report_id, ()))
+        yield from contrast_unsaid(self.pairs, self.texts, self.volumes)
+        max_days = usual_days_to_sign(self.source)
         for source_row in self.source:
             if source_row.report_id is None or source_row.who is None:
                 continue
-            found = contradictions(source_row.clues, source_row.who)
+            found = contradictions(source_row.clues, source_row.who, max_days=max_days)
             if detail := date_contradiction(source_row):
                 found["REPORT_DATE"] = detail
             for code, detail in found.items():

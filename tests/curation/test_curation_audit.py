@@ -154,6 +154,8 @@ def test_the_sample_gives_the_rate_and_what_is_missing(client):
     assert "pair-0" in page
     client.post("/verdict/pair-0", json={"verdict": "reject"}, headers=ORIGIN)
     assert "of 1 cases read" in client.get("/sample?size=2&width=20").text
+    assert "1 found" in client.get("/?sample=2.0&verdict=none").text
+    assert "2 found" in client.get("/?sample=x.y").text
     assert client.get("/sample?size=x&seed=-4&width=0").status_code == 200
 
 

@@ -1,7 +1,7 @@
 """The suspicion rules: each speaks where it should, and keeps silent on a pair that fits."""
 
 import random
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +10,17 @@ import pytest
 from curation.link import Link
 from curation.reasons import PairFlag
 from curation.suspicion import RULES, judge_dataset, judge_pair, severity_of
-from curation.suspicion.clues import Clues, Directory, SourceRow, Who, contradictions, source_rows
-from curation.suspicion.facts import stated_contrast, text_facts, title_parts
+from curation.suspicion.clues import (
+    Clues,
+    Directory,
+    SourceRow,
+    Who,
+    contradictions,
+    source_rows,
+    usual_days_to_sign,
+)
+from curation.suspicion.copies import whole_digest
+from curation.suspicion.facts import exams, stated_contrast, text_facts
 from curation.suspicion.shift import find_shifts
 from reports.parse import parse_report
 from reports.records import MergedReport, RawReport
@@ -61,7 +70,7 @@ def tables(texts, **volume):
             )  # fmt: skip
         rows["volumes"].append(
             {
-                "volume_id": f"volume-{name}", "sha256": name,
+                "volume_id": f"volume-{name}", "sha256": name, "vendor": None,
                 "affine_ras": np.diag([4.0, 4.0, 5.0, 1.0]).ravel().tolist(),
                 "shape_ijk": [80, 80, 60], "spacing_mm": [4.0, 4.0, 5.0], "body_regions": ["abdomen", "chest"],
                 "contrast": "with", "patient_sex": "M", "n_slices_source": 60, "padding_fraction": 0.1 + n / 1000,
@@ -124,6 +133,33 @@ def test_a_contradiction_is_named(code, text, volume):
     assert code in codes(text, **volume)
 
 
+def test_of_several_examinations_in_one_report_one_must_fit():
+    for title, expected in (("CT HEAD AND CT CHEST", False), ("CT HEAD AND CT NECK AND PELVIS", True)):
+        assert ("EXAM_MISMATCH" in codes(TEXT.replace("CT CHEST", title))) is expected
+
+
+@pytest.mark.parametrize(("n_silent", "expected"), [(1, True), (12, False)])
+def test_a_silent_header_counts_where_headers_are_seldom_silent(n_silent, expected):
+    rows = tables([TEXT.replace("12 mm", f"{n + 3} mm") for n in range(30)], vendor="ACME")
+    for volume in rows["volumes"][:n_silent]:
+        volume["contrast"] = None
+    judge_dataset(rows)
+    assert ("CONTRAST_MISMATCH" in rows["pairs"][0]["flags"]) is expected
+    assert not any("CONTRAST_MISMATCH" in pair["flags"] for pair in rows["pairs"][n_silent:])
+
+
+def test_how_long_a_signature_may_take_is_learnt():
+    def signed(days):
+        return Clues(signed=(frozenset({WHO.day + timedelta(days)}),))
+
+    rows = [SourceRow(n, signed(n % 2), who=WHO) for n in range(30)]
+    assert usual_days_to_sign(rows) == 7
+    assert usual_days_to_sign(rows[:10]) == 45
+    assert usual_days_to_sign([SourceRow(n, signed(9), who=WHO) for n in range(30)]) == 39
+    assert contradictions(signed(33), WHO, max_days=7)["TEXT_OTHER_DAY"] == "signed 33 days after the study"
+    assert contradictions(signed(5), WHO, max_days=7) == {}
+
+
 def test_an_organ_that_is_gone_is_not_there():
     rows = tables([TEXT.replace("The heart", "Status post left nephrectomy. The heart")])
     box = {"region": "kidney_left", "source": "mask", "start_ijk": [1, 1, 1], "size_ijk": [9, 9, 9]}
@@ -157,6 +193,16 @@ def test_the_same_findings_on_two_patients_are_found_whatever_the_dates():
     same_patient["pairs"][1]["patient_id"] = "patient-000"
     judge_dataset(same_patient)
     assert not any("SAME_TEXT" in pair["flags"] for pair in same_patient["pairs"])
+
+
+def test_a_whole_text_with_its_signature_on_two_patients_is_a_copy_even_when_normal():
+    normal = "FINDINGS: The lungs are clear. The heart is normal. No effusion.\n\nIMPRESSION: Normal CT of the chest.\n"
+    for text, expected in ((normal, False), (normal + "Signed on 06/01/2021", True)):
+        rows = tables([normal, normal, normal])
+        digests = [whole_digest(text), whole_digest(text.upper()), whole_digest(text + " Addendum.")]
+        source = [SourceRow(n, report_id=f"report-{n:03d}", digest=digest) for n, digest in enumerate(digests)]
+        judge_dataset(rows, source)
+        assert ["SAME_TEXT" in pair["flags"] for pair in rows["pairs"]] == [expected, expected, False]
 
 
 def test_normal_templates_are_no_copies():
@@ -319,8 +365,10 @@ def test_every_flag_of_a_pair_has_a_rule_and_a_severity():
 
 
 def test_titles_and_contrast_are_read():
-    assert title_parts("CT of the abdomen and pelvis without contrast") == {"abdomen", "pelvis"}
-    assert title_parts("Procedure: CT. Clinical: cough") == frozenset()
+    assert exams("CT of the abdomen and pelvis without contrast") == ({"abdomen", "pelvis"},)
+    assert exams("CT HEAD WITHOUT CONTRAST, CT CHEST, ABDOMEN AND PELVIS") == ({"head"}, {"chest", "abdomen", "pelvis"})
+    assert exams("Procedure: CT. Clinical: cough") == ()
+    assert exams("TECHNIQUE: CT images were obtained from the base of the brain to the chest") == ()
     assert stated_contrast("performed without intravenous contrast") == "without"
     assert stated_contrast("in the portal venous phase") == "with"
     assert stated_contrast("with and without contrast") is None

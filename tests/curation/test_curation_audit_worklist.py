@@ -86,6 +86,15 @@ def test_filters_count_what_the_tables_hold(many):
     assert not many.mask(Filter(facets={"flag": "NO_SUCH"}), {}).any()
 
 
+def test_the_sample_can_be_walked(many):
+    strata = many.strata()
+    drawn = {one for ids in draw(strata, size=300, seed=9).values() for one in ids}
+    found = many.rows(many.mask(Filter(sample=(300, 9)), {}).nonzero()[0])
+    assert {row["pair_id"] for row in found} == drawn
+    assert 298 <= len(drawn) <= 302
+    assert Filter(sample=(300, 9)).query() == {"sample": "300.9"}
+
+
 def test_every_facet_is_there(tmp_path):
     work = Worklist(Dataset.open(write_small_dataset(tmp_path / "dataset")))
     assert work.facets.keys() == FACETS.keys()

@@ -72,6 +72,9 @@ BREACHES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a volume is unknown": ("ids", lambda root: rewrite(root, "pairs", edit("volume_id", "f" * 16))),
     "a sentence is unknown": ("ids", lambda root: rewrite(root, "regions", lambda rows: [
         row | {"sentence_id": "x"} if row["sentence_id"] else row for row in rows])),
+    "a suspicion is of no pair": ("ids", lambda root: rewrite(root, "suspicions", lambda rows: [
+        *rows, {"pair_id": "f" * 16, "code": "LOSSY", "severity": "note", "detail": ""}])),
+    "a flag is not explained": ("reasons", lambda root: rewrite(root, "pairs", edit("flags", ["LOSSY", "ROW_SHIFT"]))),
     "a verdict is unknown": ("ids", lambda root: rewrite(root, "pairs", edit("verdict", "lovely"))),
     "a count of sentences is wrong": ("numbers", lambda root: rewrite(root, "pairs", edit("n_sentences", 99))),
     "a suspicion is no share": ("numbers", lambda root: rewrite(root, "pairs", edit("suspicion", 1.5))),
