@@ -175,14 +175,14 @@ def count(kind: Kind, ground: errors.Ground, base: Path, dataset: Path) -> Score
     )
 
 
-def write_page(scores: Sequence[Score], *, studies: int, seed: int) -> None:
+def write_page(scores: Sequence[Score], *, studies: int, seed: int, planted: int) -> None:
     """Put the table between the markers of docs/audit.md."""
     page = ROOT / "docs/audit.md"
     text = page.read_text(encoding="utf-8")
     head, rest = text.split(MARKERS[0])
     tail = rest.split(MARKERS[1])[1]
     table = [
-        f"`python -m benchmarks.audit_planted --studies {studies} --seed {seed}`: a demo export of {studies} studies "
+        f"`python -m benchmarks.audit_planted --studies {studies} --seed {seed} --planted {planted}`: a demo export of {studies} studies "
         f"(slices of 4 to 5 mm), errors of one kind at a time planted before curation.",
         "",
         "| planted | pairs | flagged by the right rule | withheld for the right reason | found | any alarm "
@@ -221,7 +221,7 @@ def main(words: Sequence[str] = ()) -> int:
             scores.append(measure(kind, work / "planted", work / "base", plans, n=asked.planted, seed=asked.seed))
             print(scores[-1].row(), flush=True)
     if len(scores) == len(KINDS):
-        write_page(scores, studies=asked.studies, seed=asked.seed)
+        write_page(scores, studies=asked.studies, seed=asked.seed, planted=asked.planted)
     missed = [s.kind for s in scores if s.found_share < MIN_FOUND or s.clean_share > MAX_CLEAN]
     print(f"bars missed: {', '.join(missed)}" if missed else "every bar is met")
     return int(bool(missed))
