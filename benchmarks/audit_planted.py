@@ -182,8 +182,8 @@ def write_page(scores: Sequence[Score], *, studies: int, seed: int, planted: int
     head, rest = text.split(MARKERS[0])
     tail = rest.split(MARKERS[1])[1]
     table = [
-        f"`python -m benchmarks.audit_planted --studies {studies} --seed {seed} --planted {planted}`: a demo export of {studies} studies "
-        f"(slices of 4 to 5 mm), errors of one kind at a time planted before curation.",
+        f"`python -m benchmarks.audit_planted --studies {studies} --seed {seed} --planted {planted}`: a demo export of "
+        f"{studies} studies (slices of 4 to 5 mm), errors of one kind at a time planted before curation.",
         "",
         "| planted | pairs | flagged by the right rule | withheld for the right reason | found | any alarm "
         "| clean pairs with an alarm or a look | |",
