@@ -253,7 +253,7 @@ def measure_index(folder: Path) -> tuple[float, float]:
     import pydicom
 
     from volumes.index import SHARED_KEYWORDS, read_instance
-    from volumes.records import FileRef
+    from volumes.records import FileRef, Instance
     from volumes.sources import iter_files
 
     tags = [
@@ -261,12 +261,14 @@ def measure_index(folder: Path) -> tuple[float, float]:
         *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"),
         *("InstanceNumber", "AcquisitionNumber", "AcquisitionTime", "ImagePositionPatient", "NumberOfFrames"),
     ]
+    found = [ref for ref in iter_files(folder) if isinstance(ref, FileRef)]
+    refs = [ref for ref in found if isinstance(read_instance(ref), Instance)]
     ours, theirs = [], []
     for _ in range(5):
         start = time.process_time()
-        refs = [ref for ref in iter_files(folder) if isinstance(ref, FileRef)]
-        for ref in refs:
-            read_instance(ref)
+        for ref in iter_files(folder):
+            if isinstance(ref, FileRef):
+                read_instance(ref)
         ours.append(time.process_time() - start)
         start = time.process_time()
         for ref in refs:
