@@ -81,7 +81,7 @@ def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str
         "pad_value_hu": AIR_HU,
         "crop_size_vox": config.crop.size_vox,
         "tokenizer_sha256": hashlib.sha256(tokenizer_json.encode("utf-8")).hexdigest(),
-        "lexicon_version": dataset.manifest.get("lexicon_version"),
+        "lexicon_version": dataset.manifest.get("versions", {}).get("lexicon"),
     }
 
 

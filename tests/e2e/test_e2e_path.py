@@ -92,6 +92,8 @@ def test_train_evaluate_export_and_static_audit(demo_dataset, tmp_path):
     assert {"text_only", "text_gain"} <= metrics["results"].keys()
     summary_of(run_command("train", "export", run, "--out", tmp_path / "encoder"))
     assert list((tmp_path / "encoder").glob("*.safetensors"))
+    made_under = json.loads((demo_dataset / "dataset.json").read_text(encoding="utf-8"))["versions"]["lexicon"]
+    assert made_under in (tmp_path / "encoder" / "README.md").read_text(encoding="utf-8")
     summary_of(run_command("curation", "audit", demo_dataset, "--static", tmp_path / "audit.html"))
     assert (tmp_path / "audit.html").stat().st_size > 20_000
 

@@ -67,7 +67,7 @@ def write_tiny_dataset(root: Path, *, n_patients: int = 12, seed: int = 0, suffi
             "schema_version": contract.SCHEMA_VERSION,
             "name": "tiny",
             "grid": {"spacing_mm": [SPACING_MM] * 3, "orientation": "RAS", "hu_range": [-1024, 3071]},
-            "lexicon_version": "1",
+            "versions": {"lexicon": "1"},
         },
     )
     return root
