@@ -24,6 +24,9 @@ from t3dkit.verdict import Code
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef
 
+StudyFacts = dict[str, list[dict[str, Any]]]
+"""StudyInstanceUID -> distinct study-level headers."""
+
 
 @dataclass
 class Identity:
@@ -48,14 +51,15 @@ def resolve_identity(ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms,
             identity.files[_text(name)] = DropReason.NO_UID
         elif str(patient_id or "").strip().casefold() in placeholders:
             identity.files[_text(name)] = DropReason.NO_PATIENT
-    _find_conflicts(ledger, identity, placeholders)
-    _find_tests(ledger, identity, config.test_patterns)
-    _find_withdrawn(ledger, identity)
+    facts = study_facts(ledger)
+    _find_conflicts(ledger, facts, identity, placeholders)
+    _find_tests(facts, identity, config.test_patterns)
+    _find_withdrawn(ledger, facts, identity)
     _find_copies(ledger, executor, pseudonyms, identity)
     return identity
 
 
-def study_facts(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
+def study_facts(ledger: Ledger) -> StudyFacts:
     """StudyInstanceUID -> the distinct study-level headers of its files, in a stable order."""
     facts: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for study_uid, header in ledger.query(
@@ -66,19 +70,19 @@ def study_facts(ledger: Ledger) -> dict[str, list[dict[str, Any]]]:
     return dict(facts)
 
 
-def _find_withdrawn(ledger: Ledger, identity: Identity) -> None:
+def _find_withdrawn(ledger: Ledger, facts: StudyFacts, identity: Identity) -> None:
     withdrawn = ledger.withdrawn()
-    for study_uid, headers in study_facts(ledger).items() if withdrawn else ():
+    for study_uid, headers in facts.items() if withdrawn else ():
         if any(patient_owner(header["issuer"], header["patient_id"]) in withdrawn for header in headers):
             identity.studies[study_uid] = PairReason.CONSENT_WITHDRAWN
 
 
-def _find_conflicts(ledger: Ledger, identity: Identity, placeholders: set[str]) -> None:
+def _find_conflicts(ledger: Ledger, facts: StudyFacts, identity: Identity, placeholders: set[str]) -> None:
     """One study, series or patient id that two people claim."""
     people: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: {"birth_date": set(), "sex": set()})
     studies_of: dict[tuple[str, str], set[str]] = defaultdict(set)
     claimants: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for study_uid, headers in study_facts(ledger).items():
+    for study_uid, headers in facts.items():
         for header in headers:
             if str(header["patient_id"]).strip().casefold() in placeholders:
                 continue
@@ -105,9 +109,9 @@ def _find_conflicts(ledger: Ledger, identity: Identity, placeholders: set[str]) 
             identity.studies.update(dict.fromkeys((uid for uid in shared if uid), DropReason.PATIENT_CONFLICT))
 
 
-def _find_tests(ledger: Ledger, identity: Identity, patterns: Sequence[str]) -> None:
+def _find_tests(facts: StudyFacts, identity: Identity, patterns: Sequence[str]) -> None:
     compiled = [re.compile(pattern, re.IGNORECASE) for pattern in patterns]
-    for study_uid, headers in study_facts(ledger).items():
+    for study_uid, headers in facts.items():
         # DICOM separates name parts by ^, ids use _ and digits: neither is a word boundary for a reader.
         words = [re.sub(r"[\^_=]+", " ", text) for h in headers for text in (h["name"] or "", h["patient_id"])]
         if study_uid not in identity.studies and any(pattern.search(text) for pattern in compiled for text in words):

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from curation.config import Config
 from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
 from curation.executor import Executor, Failure, open_executor
-from curation.identity import Identity, resolve_identity, study_facts
+from curation.identity import Identity, StudyFacts, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
 from curation.labels import sweep_labels
 from curation.ledger import PASSING, Ledger, open_ledger
@@ -114,6 +115,11 @@ class _Run:
     texts: list[RawReport] = field(default_factory=list)
     source_rows: list[SourceRow] = field(default_factory=list)
 
+    @cached_property
+    def facts(self) -> StudyFacts:
+        """The study-level headers, read once: after the index nothing changes them."""
+        return study_facts(self.ledger)
+
     def all_steps(self, source: Sequence[Any]) -> dict[str, Any]:
         clock = _Clock(self.seconds)
         self._index()
@@ -124,7 +130,7 @@ class _Run:
         taken = self._take_in(source)
         outcome = self._link(identity, studies, taken)
         clock.lap("link")
-        self.source_rows = source_rows(self.texts, taken, outcome.links, study_facts(self.ledger), self.pseudonyms)
+        self.source_rows = source_rows(self.texts, taken, outcome.links, self.facts, self.pseudonyms)
         n_done = self._process(identity, outcome, taken)
         clock.lap("studies")
         n_changed = self._write()
@@ -175,10 +181,9 @@ class _Run:
 
     def _link(self, identity: Identity, studies: Sequence[str], taken: intake.Intake) -> LinkOutcome:
         """Link over every study, dropped ones too: a report whose study was dropped must not find another."""
-        facts = {uid: headers for uid, headers in study_facts(self.ledger).items() if uid}
         void = {report_id for report_id, merged in taken.reports.items() if ReportFlag.WRONG_PATIENT in merged.flags}
         outcome = link_reports(
-            intake.study_records(facts),
+            intake.study_records(self.facts),
             [intake.report_record(*item) for item in taken.reports.items()],
             self.config.link,
         )
@@ -233,9 +238,8 @@ class _Run:
         sent: dict[str, str],
         task: Any,
     ) -> Iterator[tuple[str, Any]]:
-        facts = study_facts(self.ledger)
         for uid in sorted(links, key=lambda uid: self.pseudonyms.of("study", uid)):
-            spec = maker.spec(uid, facts[uid], links[uid])
+            spec = maker.spec(uid, self.facts[uid], links[uid])
             key = maker.key_of(spec)
             self.keys[spec.study_id] = key
             if self._is_done(spec.study_id, key):
@@ -317,7 +321,7 @@ class _Run:
         return n_changed + sweep_labels(dataset, {row["volume_id"] for row in tables.rows["volumes"]})
 
     def _keep_crosswalk(self, taken: intake.Intake) -> None:
-        people = {(h["issuer"], h["patient_id"]) for headers in study_facts(self.ledger).values() for h in headers}
+        people = {(h["issuer"], h["patient_id"]) for headers in self.facts.values() for h in headers}
         rows = [("patient", patient_owner(*person), self.pseudonyms.patient(*person)) for person in sorted(people)]
         rows += [
             ("report", f"{merged.raw.source_key}\x1f{merged.raw.report_number or ''}", report_id)
