@@ -22,6 +22,7 @@ from benchmarks.reports_gold_files import GoldReport, read_real, read_written
 from reports.parse import parse_report
 from reports.records import ParsedReport, Section, Sentence, Span
 from reports.regions import region_tree
+from t3dkit.atomic import write_text
 
 NOTES = Path("shared/data/mtsamples/notes.csv")
 EDGE = " \t\n,.;:-*•\u00b7()\"'"
@@ -283,6 +284,27 @@ def _print_peer(reports: Sequence[GoldReport], found: Mapping[str, Any]) -> int:
     return 0
 
 
+def as_parsed(gold: GoldReport) -> ParsedReport:
+    """A reader's labels as if a parser had found them."""
+    sections = tuple(Section(name, span) for name, span in gold.sections)
+    return ParsedReport(gold.text, sections, tuple(gold.sentences))
+
+
+def _print_reader(reports: Sequence[GoldReport], second: Sequence[GoldReport], errors_out: Path | None) -> int:
+    """The second reader's labels scored against the first's, by set; what a perfect parser could reach is near this."""
+    by_text = {one.text: as_parsed(one) for one in second}
+    errors: Errors = []
+    print(" | ".join(COLUMNS))
+    for kinds, title in SETS.items():
+        half = [one for one in reports if one.kind in kinds and one.text in by_text]
+        if half:
+            scores = score(half, by_text.__getitem__, errors if len(kinds) == 1 else None, peer=False)
+            print(" | ".join([f"{title}, second reader", *scores.row()]))
+    if errors_out:
+        write_text(errors_out, "\n".join(errors) + "\n")
+    return 0
+
+
 def find_notes() -> Path | None:
     """The real notes beside the checkout or beside the folder of several work trees."""
     places = list(Path(__file__).resolve().parents[2:4])
@@ -295,6 +317,8 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--errors", action="store_true", help="list the errors of the tuning half")
     parser.add_argument("--dump", type=Path, metavar="FILE", help="write the texts for benchmarks/reports_peers.py")
     parser.add_argument("--peer", type=Path, metavar="FILE", help="score what benchmarks/reports_peers.py found")
+    parser.add_argument("--reader", type=Path, metavar="FOLDER", help="score another reader's real.txt against ours")
+    parser.add_argument("--differences", type=Path, metavar="FILE", help="with --reader: write where the two differ")
     parser.add_argument("--tuning-only", action="store_true", help="do not touch the other half at all")
     arguments = parser.parse_args([] if words is None else words)
     notes = find_notes()
@@ -304,6 +328,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if arguments.peer:
         return _print_peer(reports, json.loads(arguments.peer.read_text(encoding="utf-8")))
+    if arguments.reader:
+        second = read_real(notes, arguments.reader) if notes else []
+        return _print_reader(reports, second, arguments.differences)
     print(" | ".join(COLUMNS))
     for kinds in SETS:
         for is_tuning in (True,) if arguments.tuning_only else (True, False):
