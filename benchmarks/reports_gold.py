@@ -90,6 +90,7 @@ COLUMNS += ["laterality F1", "assertion macro-F1", "is_normal F1", "prior F1", "
 
 SETS = {
     ("written",): "written reports",
+    ("independent",): "independent written reports",
     ("ct",): "real CT reports",
     ("imaging",): "real other imaging",
     ("ct", "imaging"): "real CT and imaging",

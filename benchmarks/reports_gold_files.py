@@ -39,6 +39,8 @@ SHORT = {
     "ing": "inguinal_region", "verc": "vertebrae_cervical", "vert": "vertebrae_thoracic", "verl": "vertebrae_lumbar",
     "hila": "mediastinum",
 }  # fmt: skip
+KINDS = {"w": "written", "n": "independent"}
+"""First letter of a written report's id: by the author of the rules, or by one who had not seen them."""
 _NUMBERED = {"seg": "liver_segment_", "rl": "rib_left_", "rr": "rib_right_"}
 _SIDES: dict[str, Laterality] = {"L": "left", "R": "right", "B": "bilateral"}
 _EDGE = " ,\n"
@@ -49,7 +51,7 @@ class GoldReport:
     """A report with what a reader says is in it; sentences need no text, which their span slices."""
 
     name: str
-    kind: str  # written; or of a real note: ct, imaging (other pictures and endoscopy), note (clinical)
+    kind: str  # written, independent; or of a real note: ct, imaging (other pictures and endoscopy), note (clinical)
     text: str
     sections: list[tuple[SectionName, Span]] = field(default_factory=list)
     sentences: list[Sentence] = field(default_factory=list)
@@ -91,10 +93,10 @@ def read_real(notes: Path, folder: Path = GOLD) -> list[GoldReport]:
 
 def _written(chunk: str) -> GoldReport:
     head, *lines = chunk.splitlines()
-    report, wrap, pieces, at = GoldReport(head.split()[0], "written", ""), 0, list[str](), 0
+    report, wrap, pieces, at = GoldReport(head.split()[0], KINDS[head[0]], ""), 0, list[str](), 0
     pending: str | None = None
     open_section: tuple[SectionName, int] | None = None
-    for line in lines:
+    for number, line in enumerate(lines):
         body, mark, labels = line.partition("¦")
         if line.startswith("!wrap"):
             wrap = int(line.split()[1])
@@ -115,8 +117,11 @@ def _written(chunk: str) -> GoldReport:
         pending = None
         text = _literal(body, is_sentence=bool(mark))
         if line.startswith("~") or not mark:
-            open_section = _end_before(report, open_section, "".join(pieces), line)
-        elif open_section:
+            if not _goes_on(lines[number + 1 :]):
+                open_section = _end_before(report, open_section, "".join(pieces), line)
+        elif open_section is None:
+            raise ValueError(f"{report.name}: a sentence outside a section: {body[:30]!r}")
+        else:
             end = at + len(text.rstrip(_EDGE))
             start = at + len(text) - len(text.lstrip(" "))
             report.sentences.append(_sentence(labels.lstrip("^"), open_section[0], start, end, report.sentences))
@@ -133,6 +138,12 @@ def _literal(body: str, *, is_sentence: bool) -> str:
     text = raw.removesuffix("~").replace("\\n", "\n")
     is_closed = text.endswith("\n") or raw.endswith("~") or not is_sentence
     return text if is_closed else f"{text} "
+
+
+def _goes_on(lines: list[str]) -> bool:
+    """Whether a sentence follows in the same section: what stood before it was a title inside the section."""
+    following = next((line for line in lines if line.startswith("@") or "¦" in line), "")
+    return "¦" in following and not following.partition("¦")[2].startswith("^")
 
 
 def _end_before(

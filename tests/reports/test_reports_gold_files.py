@@ -42,7 +42,8 @@ def test_at_least_sixty_real_notes_are_well_formed() -> None:
 
 
 def test_the_tuning_half_of_the_written_reports_scores_as_documented() -> None:
-    scores = score([one for one in read_written() if one.is_tuning], lambda text: parse_report(text, language="en"))
+    ours = [one for one in read_written() if one.is_tuning and one.kind == "written"]
+    scores = score(ours, lambda text: parse_report(text, language="en"))
     assert scores.section.f1 >= 0.97
     assert scores.sentence.f1 >= 0.97
     assert scores.region.f1 >= 0.95
