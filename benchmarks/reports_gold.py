@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reports_gold_files import GoldReport, read_real, read_written
+from benchmarks.reports_gold_files import GOLD, GoldReport, read_real, read_written
 from reports.parse import parse_report
 from reports.records import ParsedReport, Section, Sentence, Span
 from reports.regions import region_tree
@@ -331,7 +331,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return _print_peer(reports, json.loads(arguments.peer.read_text(encoding="utf-8")))
     if arguments.reader:
         second = read_real(notes, arguments.reader) if notes else []
-        return _print_reader(reports, second, arguments.differences)
+        first = read_real(notes, GOLD / "first") if notes else []
+        return _print_reader(first, second, arguments.differences)
     print(" | ".join(COLUMNS))
     for kinds in SETS:
         for is_tuning in (True,) if arguments.tuning_only else (True, False):
