@@ -10,10 +10,9 @@ import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from t3dkit.tables import write_table
 from t3dkit.verdict import Dropped
 from volumes import series_table
 from volumes.gaps import Gaps
+from volumes.pool import processes_pool, start_server
 from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.records import FileRef, Grid, Stack
 from volumes.scan import Scan, Source, scan_source
@@ -70,9 +70,9 @@ class Plan:
         return {"rank": rank, "rank_reasons": list(reasons)}
 
 
-def plan_source(source: Source, progress: Progress) -> Plan:
+def plan_source(source: Source, progress: Progress, *, workers: int = 1) -> Plan:
     """Read all headers, build all stacks, rank them within their study."""
-    scan = scan_source(source, progress)
+    scan = scan_source(source, progress, workers=workers)
     stacks: list[Stack] = []
     dropped: list[StackDrop] = []
     with progress.task("building stacks", len(scan.series)) as task:
@@ -103,7 +103,9 @@ def convert_source(
     DataError
         The source holds no file, or neither DICOM nor NIfTI; the tables are written all the same.
     """
-    plan = plan_source(source, progress)
+    if workers > 1:
+        start_server()
+    plan = plan_source(source, progress, workers=workers)
     folder = out / "volumes"
     folder.mkdir(parents=True, exist_ok=True)
     sweep_temporaries(out)
@@ -216,7 +218,7 @@ def _run_jobs(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
 def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
     """Convert in processes; a job that kills its process twice is dropped, the others are not touched by it."""
     again: list[Job] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+    with processes_pool(workers) as pool:
         futures: dict[Future[Row], Job] = {pool.submit(convert_job, job): job for job in jobs}
         for future in as_completed(futures):
             try:
@@ -225,7 +227,7 @@ def _in_pool(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Row]]:
                 again.append(futures[future])
     for job in again:  # one at a time, so that the one at fault is known
         try:
-            with ProcessPoolExecutor(1, mp_context=get_context("forkserver")) as pool:
+            with processes_pool(1) as pool:
                 row = pool.submit(convert_job, job).result()
         except BrokenProcessPool:
             row = series_table.refused_row(job.item, Dropped(DropReason.RESOURCE_LIMIT, "its process was killed twice"))

@@ -160,7 +160,7 @@ def resample(
     rows, row_targets = _plane_axis(grid, 1, spacing[1], offsets[:, 0])
     columns, column_targets = _plane_axis(grid, 2, spacing[2], offsets[:, 1])
     out = np.empty((len(slice_targets), len(row_targets), len(column_targets)), np.int16)
-    _run(data, (float(shift), float(fill)), limits, (z, rows, columns), out, threads)
+    sample(data, (float(shift), float(fill)), limits, (z, rows, columns), out, threads)
     affine = np.eye(4)
     firsts = (slice_targets[0], row_targets[0], column_targets[0])
     affine[:3, 3] = grid.origin_ras + sum(
@@ -225,7 +225,7 @@ def _reversed(axis: Axis, count: int) -> Axis:
     return Axis(count - taps - axis.first, np.ascontiguousarray(axis.weights[:, ::-1]))
 
 
-def _run(
+def sample(
     data: np.ndarray,
     shift_and_fill: tuple[float, float],
     limits: tuple[int, int],
@@ -233,6 +233,7 @@ def _run(
     out: np.ndarray,
     threads: int,
 ) -> None:
+    """Fill `out` from `data` by the weights of its three axes; one set of rows and columns, or one for each slice."""
     from volumes.kernels import resample_sheared, resample_straight  # numba starts here, not at import
 
     z, rows, columns = axes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import phantom
-from phantom import Series
+from phantom import Series, write_series
 
-from volumes import batch
+from t3dkit.progress import Progress
+from volumes import batch, scan
 from volumes.reasons import DropReason
 from volumes.records import Grid
 from volumes.stacks import build_stacks
@@ -54,3 +57,46 @@ def test_kernels_compile_where_no_cache_can_be_written(tmp_path):
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["2", "1"]
+
+
+def _die_on_marked_file(files):
+    """Stands in for a header that kills whoever reads it, in a worker process alone."""
+    marked = [Path(found.path) for found in files if found.name == "im0002.dcm"]
+    if marked and multiprocessing.parent_process() is not None:
+        (marked[0].parent / "died").touch()
+        os._exit(9)
+    return [scan._read(found) for found in files]
+
+
+def test_headers_read_by_several_processes_are_those_read_by_one(tmp_path, monkeypatch):
+    for k in range(3):
+        write_series(tmp_path / str(k), Series(series_uid=f"1.2.3.{k}", n=5))
+    (tmp_path / "notes.txt").write_text("no DICOM")
+    one = scan.scan_source(tmp_path, Progress(quiet=True))
+    monkeypatch.setattr(scan, "PIECE_FILES", 2)
+    assert scan.scan_source(tmp_path, Progress(quiet=True), workers=2) == one
+    assert one.n_files == 16
+
+
+def test_a_file_that_kills_the_process_that_reads_it_is_read_here(tmp_path, monkeypatch):
+    write_series(tmp_path, Series(n=9))
+    monkeypatch.setattr(scan, "PIECE_FILES", 2)
+    monkeypatch.setattr(scan, "_read_all", _die_on_marked_file)
+    assert scan.scan_source(tmp_path, Progress(quiet=True), workers=2).n_files == 9
+    assert (tmp_path / "died").exists()
+
+
+def test_two_processes_give_the_same_bytes_as_one(tmp_path):
+    for k in range(3):
+        write_series(tmp_path / "in" / str(k), Series(series_uid=f"1.2.3.{k}", n=5))
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        batch.convert_source(
+            tmp_path / "in", out, grid=Grid(), suffix=".nii", workers=workers, progress=Progress(quiet=True)
+        )
+    found = [
+        {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*.*")) if path.is_file()}
+        for out in (tmp_path / "out1", tmp_path / "out2")
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) == 5
