@@ -29,6 +29,9 @@ SINGLE_THREAD = {
 ENVIRONMENT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 """A file of the export that cannot be read never raises these here: `volumes` turns it into READ_ERROR."""
 
+CHUNK_FILES = 64
+"""Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
+
 Task = tuple[str, Any]
 
 

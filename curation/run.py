@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from curation import accounts, assemble, intake
+from curation.absent import find_absences
 from curation.card import data_card
 from curation.changes import Changes, changes_between, counted, keep_changes, rows_on_disk
 from curation.config import Config
@@ -38,6 +39,7 @@ from curation.scan import Matcher, searched_identifiers
 from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
 from curation.suspicion.clues import SourceRow, source_rows
+from curation.uids import fill_missing_uids
 from curation.verify import require_sound
 from reports.grammar import lexicon_version
 from reports.reasons import ReportFlag
@@ -151,6 +153,7 @@ class _Run:
                 f"{self.options.export} holds no DICOM image ({n_found} files looked at): "
                 "give the folder or archive that the PACS exported"
             )
+        fill_missing_uids(self.ledger, self.executor, self.pseudonyms)
         accounts.account_files(self.tables, self.ledger, self.pseudonyms)
 
     # reports and links
@@ -208,6 +211,7 @@ class _Run:
         maker = SpecMaker(
             self.options.dataset, self.options.masks, self.key_path, self.config, self.ledger, self.pseudonyms,
             MaskStamps(self.options.masks), identity.files.keys(), taken.reports,
+            find_absences(self.ledger, self.executor, self.pseudonyms),
         )  # fmt: skip
         failures: dict[str, Failure] = {}
         n_done = 0
