@@ -26,7 +26,7 @@ from curation.changes import Changes, changes_between, counted, keep_changes, ro
 from curation.config import Config
 from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
-from curation.executor import Executor, Failure, open_executor
+from curation.executor import WORKER_DIED, Executor, Failure, open_executor
 from curation.identity import Identity, StudyFacts, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
 from curation.labels import sweep_labels
@@ -278,7 +278,7 @@ class _Run:
             n_links += len(links[uid])
             n_files += result["n_files"]
         for study_id, failure in sorted(failures.items()):
-            reason = FileReason.RESOURCE_LIMIT if failure.kind == "KilledWorker" else DropReason.STAGE_FAILED
+            reason = FileReason.RESOURCE_LIMIT if failure.kind == WORKER_DIED else DropReason.STAGE_FAILED
             tables.drop("process", "study", study_id, reason, str(failure))
         self.ledger.forget_results(STAGE, [study_id for study_id, _uid in done])
         n_reread = sum(row["stage"] == "reread" for row in tables.rows["dropped"])
