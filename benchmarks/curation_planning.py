@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.real_export import DATA
 from curation import accounts, assemble, intake
+from curation.absent import find_absences
 from curation.config import Config
 from curation.executor import open_executor
 from curation.identity import resolve_identity, study_facts
@@ -127,6 +128,7 @@ def plan(folder: Path, ledger: Ledger, executor: object, seconds: dict[str, floa
     maker = SpecMaker(
         folder / "dataset", None, folder / "key", config, ledger, pseudonyms,
         MaskStamps(None), identity.files.keys(), taken.reports,
+        find_absences(ledger, executor, pseudonyms),  # type: ignore[arg-type]
     )  # fmt: skip
     for link in outcome.links:
         if link.study in alive:

@@ -29,6 +29,12 @@ SINGLE_THREAD = {
 ENVIRONMENT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE})
 """A file of the export that cannot be read never raises these here: `volumes` turns it into READ_ERROR."""
 
+CHUNK_FILES = 64
+"""Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
+
+WORKER_DIED = "KilledWorker"
+"""`Failure.kind` of a task whose worker died: Dask's name for it."""
+
 Task = tuple[str, Any]
 
 
@@ -73,29 +79,43 @@ class DaskExecutor:
         self.window = max(2, n_workers * window_per_worker)
 
     def run(self, function: Callable[[Any], Any], tasks: Iterable[Task]) -> Iterator[tuple[str, Any]]:
-        """See `Executor.run`."""
+        """See `Executor.run`.
+
+        A worker that dies takes every task with it that waits there. Each of them is tried once more, alone, when the
+        others are done: the one that kills its worker again is known, and the others have lost nothing.
+        """
+        suspects: list[Task] = []
+        for task, outcome in self._spread(function, tasks):
+            if isinstance(outcome, Failure) and outcome.kind == WORKER_DIED:
+                suspects.append(task)
+            else:
+                yield task[0], outcome
+        for suspect in suspects:
+            yield from ((key, outcome) for (key, _argument), outcome in self._spread(function, [suspect]))
+
+    def _spread(self, function: Callable[[Any], Any], tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         from distributed import as_completed
 
         waiting = iter(tasks)
         running = as_completed(loop=self.client.loop)
-        names: dict[str, str] = {}
+        submitted: dict[str, Task] = {}
 
         def submit() -> None:
             for key, argument in waiting:
                 name = f"{function.__name__}-{key}"
-                names[name] = key
+                submitted[name] = (key, argument)
                 # pure=False with an explicit key: a task done before under the same key must run again
-                running.add(self.client.submit(guarded, function, argument, key=name, pure=False, retries=1))
+                running.add(self.client.submit(guarded, function, argument, key=name, pure=False))
                 return
 
         for _ in range(self.window):
             submit()
         for future in running:
-            key = names.pop(future.key)
+            task = submitted.pop(future.key)
             outcome = _outcome(future)
             future.release()
             submit()
-            yield key, outcome
+            yield task, outcome
 
 
 @contextmanager
@@ -122,12 +142,20 @@ def open_executor(
         return
     import dask
     from distributed import Client, LocalCluster
+    from distributed.utils import get_mp_context
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     spawn = {f"distributed.nanny.pre-spawn-environ.{name}": one for name, one in SINGLE_THREAD.items()}
     # A result is small and a worker holds no state worth moving: stealing and spilling only cost.
-    settings = {**spawn, "distributed.worker.memory.spill": False, "distributed.worker.memory.target": False}
+    settings = {
+        **spawn,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.target": False,
+        "distributed.worker.multiprocessing-method": "forkserver",
+        "distributed.scheduler.allowed-failures": 0,  # `DaskExecutor.run` gives the second try
+    }
     with dask.config.set(settings):
+        get_mp_context().set_forkserver_preload(["distributed", "curation.warm"])  # after Dask's own list
         if scheduler is not None:
             try:
                 client = Client(scheduler, timeout="10s", set_as_default=False)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curation.config import IdentityConfig
-from curation.executor import Executor, Failure
-from curation.index import CHUNK_FILES, patient_owner
+from curation.executor import CHUNK_FILES, Executor, Failure
+from curation.index import patient_owner
 from curation.ledger import FileRow, Ledger
 from curation.pseudonyms import Pseudonyms
 from curation.reasons import DropReason as PairReason

@@ -11,20 +11,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from curation.executor import Executor, Failure
+from curation.executor import CHUNK_FILES, Executor, Failure
 from curation.ledger import FileRow, Ledger
 from curation.pseudonyms import Pseudonyms
+from curation.uids import binding_of, lacks_of
 from t3dkit.progress import Progress
 from volumes.reasons import DropReason
 from volumes.records import FileDrop, FileRef, Instance
-
-CHUNK_FILES = 64
-"""Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
 
 _NOT_SEARCHED = ("Date", "Time", "DateTime")
 """Dates are shifted, and a shifted date may equal somebody's real one: they cannot be searched for batch-wide."""
@@ -98,18 +96,7 @@ def index_export(
 
 def index_chunk(files: Sequence[tuple[FileRef, str]]) -> list[IndexedFile]:
     """Read the headers of some files, each with its stamp; runs in a worker."""
-    from volumes.index import read_instance
-
-    indexed = []
-    for ref, stamp in files:
-        answer = read_instance(ref)
-        if isinstance(answer, FileDrop):
-            series_uid = answer.series_instance_uid or None
-            row = FileRow(ref, stamp, "dropped", str(answer.reason), answer.detail, series_uid=series_uid)
-            indexed.append(IndexedFile(row))
-        else:
-            indexed.append(IndexedFile(_file_row(answer, stamp), tuple(_identifiers(answer))))
-    return indexed
+    return [_index_file(ref, stamp) for ref, stamp in files]
 
 
 def stamp_of(ref: FileRef) -> str:
@@ -139,6 +126,28 @@ def _changed(batch: Sequence[FileRef | FileDrop], ledger: Ledger, run: int) -> l
         )
     seen = {ref.name for ref in unchanged}
     return [(ref, stamps[ref.name]) for ref in refs if ref.name not in seen]
+
+
+def _index_file(ref: FileRef, stamp: str) -> IndexedFile:
+    from volumes.index import read_instance
+    from volumes.missing_uids import name_instance
+
+    answer = read_instance(ref, may_lack_uids=True)
+    if isinstance(answer, FileDrop):
+        return _dropped(answer, stamp)
+    named = answer if answer.kind == "other" else name_instance(answer)
+    if isinstance(named, FileDrop):
+        return _dropped(named, stamp)
+    row = _file_row(named, stamp)
+    lacks = lacks_of(answer, named)
+    if row.reason is None and lacks["missing"]:
+        row = replace(row, binding=binding_of(answer), lacks=lacks)
+    return IndexedFile(row, tuple(_identifiers(answer)))
+
+
+def _dropped(drop: FileDrop, stamp: str) -> IndexedFile:
+    series_uid = drop.series_instance_uid or None
+    return IndexedFile(FileRow(drop.file, stamp, "dropped", str(drop.reason), drop.detail, series_uid=series_uid))
 
 
 def _file_row(instance: Instance, stamp: str) -> FileRow:

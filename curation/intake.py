@@ -19,6 +19,16 @@ from curation.link import ReportRecord, StudyRecord
 from curation.pseudonyms import Pseudonyms
 from reports.records import MergedReport, RawReport, ReportDrop
 
+IDENTIFYING_FIELDS = {
+    "patient_id": "PatientID",
+    "patient_name": "PatientName",
+    "patient_birth_date": "PatientBirthDate",
+    "accession_number": "AccessionNumber",
+    "study_instance_uid": "StudyInstanceUID",
+    "report_number": "ReportNumber",
+}
+"""Field of `RawReport` -> kind of identifier; beside them `RawReport.known_identifiers`: other columns that name."""
+
 ReportDropRow = tuple[str, str, str]
 """(source key, reason, detail)"""
 
@@ -93,19 +103,16 @@ def keep_identifiers(intake: Intake, ledger: Ledger) -> None:
     """Add what identifies in the reports to the ledger, for the search through the whole data set."""
     rows = []
     for report_id, merged in intake.reports.items():
-        raw = merged.raw
-        named = (
-            ("PatientID", raw.patient_id),
-            ("PatientName", raw.patient_name),
-            ("AccessionNumber", raw.accession_number),
-            ("StudyInstanceUID", raw.study_instance_uid),
-            ("ReportNumber", raw.report_number),
-            *raw.known_identifiers,
-        )
         owner = patient_owner("report", report_id)
-        rows += [(owner, kind, value) for kind, value in named if value and not is_date_kind(kind)]
+        rows += [(owner, kind, value) for kind, value in identifiers_of(merged.raw) if not is_date_kind(kind)]
     with ledger.transaction():
         ledger.put_identifiers(rows)
+
+
+def identifiers_of(raw: RawReport) -> list[tuple[str, str]]:
+    """(kind, value) of every field of a report that says whose it is; docs/curation_identifiers.md lists them."""
+    named = ((kind, getattr(raw, name)) for name, kind in IDENTIFYING_FIELDS.items())
+    return [(kind, value) for kind, value in (*named, *raw.known_identifiers) if value]
 
 
 def is_date_kind(kind: str) -> bool:

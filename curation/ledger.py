@@ -25,7 +25,7 @@ from curation.errors import BusyError, LedgerError
 from volumes.reasons import DropReason
 from volumes.records import FileRef
 
-LEDGER_VERSION = 1
+LEDGER_VERSION = 2
 PASSING = frozenset(map(str, (DropReason.READ_ERROR, DropReason.UNSTABLE_INPUT, DropReason.RESOURCE_LIMIT)))
 """Reasons of the moment rather than of the file: the next run tries again."""
 _TABLES = """
@@ -34,11 +34,13 @@ CREATE TABLE IF NOT EXISTS file (
     name BLOB PRIMARY KEY, path BLOB NOT NULL, members TEXT NOT NULL, is_salvaged INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL, stamp TEXT NOT NULL,
     run INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL DEFAULT '',
-    study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT
+    study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT, binding TEXT, lacks TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_study ON file (study_uid, series_uid);
 CREATE INDEX IF NOT EXISTS file_by_series ON file (series_uid, kind);
 CREATE INDEX IF NOT EXISTS file_by_sop ON file (sop_uid);
+CREATE INDEX IF NOT EXISTS file_by_reason ON file (reason) WHERE reason IS NOT NULL;
+CREATE INDEX IF NOT EXISTS file_that_lacks ON file (name) WHERE lacks IS NOT NULL;
 CREATE TABLE IF NOT EXISTS identifier (
     owner TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (owner, kind, value)
 ) WITHOUT ROWID;
@@ -69,7 +71,11 @@ class FileRow:
     reason, detail : str
         Why it was dropped, when it was.
     header : mapping
-        What identity and linking need of the header (`curation.index.HeaderRow`); {} for a dropped file.
+        What identity and linking need of the header; None for a file without one.
+    binding : mapping
+        What binds an image to its series beside that (`curation.uids`); None until it is needed.
+    lacks : mapping
+        For an image without all of its UIDs: which, and what was put in their place (`curation.uids`).
     """
 
     ref: FileRef
@@ -81,6 +87,8 @@ class FileRow:
     series_uid: str | None = None
     sop_uid: str | None = None
     header: Mapping[str, Any] | None = None
+    binding: Mapping[str, Any] | None = None
+    lacks: Mapping[str, Any] | None = None
 
 
 class Ledger:
@@ -92,6 +100,7 @@ class Ledger:
             self._db = sqlite3.connect(path)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
+            self._bring_up_to_date()
             self._db.executescript(_TABLES)
             version = int(self.meta("ledger_version", str(LEDGER_VERSION)) or 0)
         except (sqlite3.DatabaseError, ValueError):
@@ -105,6 +114,15 @@ class Ledger:
             )
         self.set_meta("ledger_version", str(LEDGER_VERSION))
         os.chmod(path, 0o600)
+
+    def _bring_up_to_date(self) -> None:
+        """Version 2 added two columns to version 1; files that lacked a UID were dropped then, and are read again."""
+        columns = {row[1] for row in self._db.execute("PRAGMA table_info(file)")}
+        if columns and "lacks" not in columns:
+            with self.transaction():
+                self._db.execute("ALTER TABLE file ADD COLUMN binding TEXT")
+                self._db.execute("ALTER TABLE file ADD COLUMN lacks TEXT")
+                self._db.execute("DELETE FROM file WHERE reason = ?", (str(DropReason.NO_UID),))
 
     def close(self) -> None:
         """Close the database; what was committed stays."""
@@ -151,13 +169,13 @@ class Ledger:
     def put_files(self, rows: Iterable[FileRow], run: int) -> None:
         """Insert or replace files, marked as seen in `run`."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)",
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
             [
                 (
                     _raw(row.ref.name), _raw(row.ref.path), json.dumps(row.ref.members), int(row.ref.is_salvaged),
                     row.ref.size_bytes, row.stamp, run, row.kind, row.reason, row.detail,
                     row.study_uid, row.series_uid, row.sop_uid,
-                    None if row.header is None else json.dumps(row.header, sort_keys=True),
+                    _json(row.header), _json(row.binding), _json(row.lacks),
                 )
                 for row in rows
             ],
@@ -177,15 +195,31 @@ class Ledger:
         """Files in order of name; `where` is SQL on the table's columns."""
         columns = (
             "name, path, members, size_bytes, is_salvaged, stamp, kind, reason, detail, "
-            "study_uid, series_uid, sop_uid, header"
+            "study_uid, series_uid, sop_uid, header, binding, lacks"
         )
         # `where` is always a literal of ours, values go through `parameters`.
         sql = f"SELECT {columns} FROM file WHERE {where} ORDER BY name"  # noqa: S608
         for row in self._db.execute(sql, parameters):
             ref = FileRef(_text(row[0]), _text(row[1]), tuple(json.loads(row[2])), row[3], bool(row[4]))
-            stamp, kind, reason, detail, study_uid, series_uid, sop_uid, header = row[5:13]
-            parsed = None if header is None else json.loads(header)
-            yield FileRow(ref, stamp, kind, reason, detail, study_uid, series_uid, sop_uid, parsed)
+            yield FileRow(ref, *row[5:12], *(None if text is None else json.loads(text) for text in row[12:15]))
+
+    def files_named(self, names: Iterable[str]) -> Iterator[FileRow]:
+        """The files of these names, as far as they are known."""
+        for name in names:
+            yield from self.files("name = ?", (_raw(name),))
+
+    def update_files(self, rows: Iterable[FileRow]) -> None:
+        """Replace, and commit, what was decided about files that are known."""
+        with self.transaction():
+            self._db.executemany(
+                "UPDATE file SET kind = ?, reason = ?, detail = ?, study_uid = ?, series_uid = ?, sop_uid = ?, "
+                "binding = ?, lacks = ? WHERE name = ?",
+                [
+                    (row.kind, row.reason, row.detail, row.study_uid, row.series_uid, row.sop_uid,
+                     _json(row.binding), _json(row.lacks), _raw(row.ref.name))
+                    for row in rows
+                ],
+            )  # fmt: skip
 
     def query(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Read-only look at the tables; `sql` is always a literal of ours."""
@@ -200,6 +234,16 @@ class Ledger:
         """Keep digests of file contents."""
         self._db.executemany("UPDATE file SET content = ? WHERE name = ?", [(d, _raw(n)) for n, d in digests.items()])
         self._db.commit()
+
+    def names_beside(self, folder: str) -> list[str]:
+        """Names of the images in a folder ("." is the export's own), sorted; not those in folders below it."""
+        low, high = ("", "") if folder == "." else (f"{folder}/", f"{folder}0")  # 0 comes after / in ASCII
+        rows = self._db.execute(
+            "SELECT name FROM file WHERE name >= ? AND (? = '' OR name < ?) AND (kind = 'image' OR lacks IS NOT NULL) "
+            "ORDER BY name",
+            (_raw(low), high, _raw(high)),
+        )
+        return [name for name in (_text(raw) for (raw,) in rows) if "/" not in name[len(low) :]]
 
     # identifiers and crosswalk
 
@@ -331,6 +375,10 @@ def read_only(private: Path) -> sqlite3.Connection | None:
     except sqlite3.DatabaseError:
         raise LedgerError(f"the ledger {path} is damaged and cannot be read") from None
     return connection
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, sort_keys=True)
 
 
 def _raw(text: str) -> bytes:

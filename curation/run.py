@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from curation import accounts, assemble, intake
+from curation.absent import find_absences
 from curation.card import data_card
 from curation.changes import Changes, changes_between, counted, keep_changes, rows_on_disk
 from curation.config import Config
 from curation.contract import Dataset, in_order_of_work, private_folder
 from curation.errors import LedgerError
-from curation.executor import Executor, Failure, open_executor
+from curation.executor import WORKER_DIED, Executor, Failure, open_executor
 from curation.identity import Identity, StudyFacts, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
 from curation.labels import sweep_labels
@@ -38,6 +39,7 @@ from curation.scan import Matcher, searched_identifiers
 from curation.spec import STAGE, SpecMaker
 from curation.study import process_study
 from curation.suspicion.clues import SourceRow, source_rows
+from curation.uids import fill_missing_uids
 from curation.verify import require_sound
 from reports.grammar import lexicon_version
 from reports.reasons import ReportFlag
@@ -151,6 +153,7 @@ class _Run:
                 f"{self.options.export} holds no DICOM image ({n_found} files looked at): "
                 "give the folder or archive that the PACS exported"
             )
+        fill_missing_uids(self.ledger, self.executor, self.pseudonyms)
         accounts.account_files(self.tables, self.ledger, self.pseudonyms)
 
     # reports and links
@@ -208,6 +211,7 @@ class _Run:
         maker = SpecMaker(
             self.options.dataset, self.options.masks, self.key_path, self.config, self.ledger, self.pseudonyms,
             MaskStamps(self.options.masks), identity.files.keys(), taken.reports,
+            find_absences(self.ledger, self.executor, self.pseudonyms),
         )  # fmt: skip
         failures: dict[str, Failure] = {}
         n_done = 0
@@ -274,7 +278,7 @@ class _Run:
             n_links += len(links[uid])
             n_files += result["n_files"]
         for study_id, failure in sorted(failures.items()):
-            reason = FileReason.RESOURCE_LIMIT if failure.kind == "KilledWorker" else DropReason.STAGE_FAILED
+            reason = FileReason.RESOURCE_LIMIT if failure.kind == WORKER_DIED else DropReason.STAGE_FAILED
             tables.drop("process", "study", study_id, reason, str(failure))
         self.ledger.forget_results(STAGE, [study_id for study_id, _uid in done])
         n_reread = sum(row["stage"] == "reread" for row in tables.rows["dropped"])

@@ -16,19 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from curation import intake
+from curation.absent import Absences
 from curation.config import Config
 from curation.index import patient_owner
-from curation.ledger import Ledger
+from curation.ledger import FileRow, Ledger
 from curation.masks import MaskStamps
 from curation.pseudonyms import Pseudonyms
 from reports.grammar import lexicon_version
 from reports.records import MergedReport
 from t3dkit.version import VERSION
 from volumes.convert import STAGE_VERSION as CONVERT_VERSION
-from volumes.reasons import DropReason as FileReason
 
 STAGE = "study"
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 """Raised whenever the same input would give other rows or bytes."""
 
 Row = dict[str, Any]
@@ -40,13 +40,15 @@ class StudySpec:
 
     Parameters
     ----------
-    files : list of [name, path, members, size in bytes, is salvaged, stamp]
+    files : list of [name, path, members, size in bytes, is salvaged, series UID, stamp]
+    uids : mapping
+        File name -> what stands for the UIDs that the file lacks (`curation.uids.with_uids`).
     reports : list of mapping
         ``report_id``, ``rule``, ``confidence``, ``flags`` and the fields of `RawReport` that concern its text.
     known : list of [kind, value]
         Identifiers of the patient from the whole batch.
-    damaged : mapping
-        SeriesInstanceUID -> [reason, number] of files that name the series but cannot be read.
+    absent : mapping
+        SeriesInstanceUID -> what is missing from it, or may be (`curation.absent.Absences.of`).
     masks : str or None
         Folder of label maps.
     profile : str or None
@@ -61,9 +63,10 @@ class StudySpec:
     patient_id: str
     accessions: list[str]
     files: list[list[Any]]
+    uids: dict[str, Row]
     reports: list[Row]
     known: list[list[str]]
-    damaged: dict[str, list[Any]]
+    absent: dict[str, list[Any]]
     masks: str | None
     profile: str | None
     config: Row
@@ -97,12 +100,15 @@ class SpecMaker:
     masks: MaskStamps
     left_out: AbstractSet[str]
     reports: Mapping[str, MergedReport]
+    absences: Absences
 
     def spec(self, uid: str, facts: Sequence[Mapping[str, Any]], links: Sequence[Any]) -> StudySpec:
         """The specification of one study: its files, its linked reports, what identifies its patient."""
         record = intake.study_records({uid: facts})[0]
         owner = patient_owner(record.issuer, record.patient_id)
         known = self.ledger.query("SELECT kind, value FROM identifier WHERE owner = ? ORDER BY kind, value", (owner,))
+        rows = list(self.ledger.files("study_uid = ? AND kind = 'image'", (uid,)))
+        taken = [row for row in rows if row.ref.name not in self.left_out]
         return StudySpec(
             dataset=str(self.dataset.resolve()),
             key_path=str(self.key_path),
@@ -111,14 +117,11 @@ class SpecMaker:
             issuer=record.issuer,
             patient_id=record.patient_id,
             accessions=sorted(record.accessions),
-            files=[
-                [row.ref.name, row.ref.path, list(row.ref.members), row.ref.size_bytes, row.ref.is_salvaged, row.stamp]
-                for row in self.ledger.files("study_uid = ? AND kind = 'image'", (uid,))
-                if row.ref.name not in self.left_out
-            ],
+            files=[_file_part(row) for row in taken],
+            uids={row.ref.name: dict(row.lacks) for row in taken if row.lacks},
             reports=[_report_part(link, self.reports[link.report]) for link in links],
             known=[list(pair) for pair in known if not pair[0].endswith("UID")],
-            damaged=self._damaged_series(uid),
+            absent=self.absences.of(uid, rows),
             masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
             profile=self.config.reports.profile or None,
             config=self._recorded,
@@ -127,16 +130,6 @@ class SpecMaker:
     @cached_property
     def _recorded(self) -> Row:
         return self.config.recorded()
-
-    def _damaged_series(self, uid: str) -> dict[str, list[Any]]:
-        """Series of a study of which some file could not be read: [reason, number of files]."""
-        found = self.ledger.query(
-            "SELECT series_uid, min(reason), count(*) FROM file WHERE kind = 'dropped' AND reason <> ? "
-            "AND series_uid IN (SELECT series_uid FROM file WHERE study_uid = ? AND kind = 'image') "
-            "GROUP BY series_uid ORDER BY series_uid",
-            (str(FileReason.NOT_IMAGE), uid),
-        )
-        return {series_uid: [reason, n] for series_uid, reason, n in found}
 
     def key_of(self, spec: StudySpec) -> str:
         """Digest of everything that decides the result of a study."""
@@ -158,16 +151,13 @@ class SpecMaker:
         return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()
 
 
+def _file_part(row: FileRow) -> list[Any]:
+    ref = row.ref
+    return [ref.name, ref.path, list(ref.members), ref.size_bytes, ref.is_salvaged, row.series_uid, row.stamp]
+
+
 def _report_part(link: Any, merged: MergedReport) -> Row:
     raw = merged.raw
-    named = (
-        ("PatientID", raw.patient_id),
-        ("PatientName", raw.patient_name),
-        ("PatientBirthDate", raw.patient_birth_date),
-        ("AccessionNumber", raw.accession_number),
-        ("ReportNumber", raw.report_number),
-        *raw.known_identifiers,
-    )
     return {
         "report_id": link.report,
         "rule": link.rule,
@@ -176,5 +166,5 @@ def _report_part(link: Any, merged: MergedReport) -> Row:
         "text": raw.text,
         "language": raw.language,
         "flags": sorted(map(str, merged.flags)),
-        "known": sorted([kind, value] for kind, value in named if value),
+        "known": sorted(map(list, intake.identifiers_of(raw))),
     }

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from curation.absent import gaps_of
 from curation.align.reasons import AlignFlag
 from curation.config import Config
 from curation.contract import affine_of
@@ -26,9 +27,12 @@ from curation.pseudonyms import read_key
 from curation.reasons import DropReason, PairFlag
 from curation.spec import StudySpec
 from curation.suspicion import WEIGHTS, judge_pair
+from curation.uids import with_uids
 from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
 from t3dkit.verdict import Dropped, Repair
+from volumes.gaps import Gaps
+from volumes.reasons import DropReason as FileReason
 from volumes.reasons import Flag
 from volumes.records import FileDrop, FileRef, Grid, Instance, Stack, Volume
 
@@ -58,6 +62,7 @@ class _Study:
             table: [] for table in ("series", "volumes", "reports", "sentences", "regions", "pairs", "dropped")
         }
         self.series_uids: dict[str, str] = {}
+        self.lost: dict[str, list[FileDrop]] = defaultdict(list)
 
     def run(self) -> Row:
         instances = self._read_headers()
@@ -77,16 +82,16 @@ class _Study:
         from volumes.index import read_instance
 
         instances = []
-        for name, path, members, size, is_salvaged, stamp in self.spec.files:
+        for name, path, members, size, is_salvaged, series_uid, stamp in self.spec.files:
             ref = FileRef(name=name, path=path, members=tuple(members), size_bytes=size, is_salvaged=is_salvaged)
-            answer: Instance | FileDrop | None = read_instance(ref) if stamp_of(ref) == stamp else None
+            answer: Instance | FileDrop = FileDrop(ref, FileReason.UNSTABLE_INPUT)
+            if stamp_of(ref) == stamp:
+                answer = read_instance(ref, may_lack_uids=name in self.spec.uids)
             if isinstance(answer, Instance):
-                instances.append(answer)
+                instances.append(with_uids(answer, self.spec.uids.get(name)))
             else:
-                from volumes.reasons import DropReason as FileReason
-
-                reason = answer.reason if answer else FileReason.UNSTABLE_INPUT
-                self._drop("reread", "file", self.pseudonyms.of("file", name), reason, answer.detail if answer else "")
+                self.lost[series_uid].append(answer)
+                self._drop("reread", "file", self.pseudonyms.of("file", name), answer.reason, answer.detail)
         return instances
 
     # reports
@@ -114,6 +119,7 @@ class _Study:
 
     def _write_volumes(self, instances: Sequence[Instance], *, wanted: bool) -> list[tuple[Row, Any, Stack]]:
         from volumes.select import rank_stacks
+        from volumes.siblings import flag_cropped
         from volumes.stacks import StackPolicy, build_stacks, describe_geometry
 
         by_series: dict[str, list[Instance]] = defaultdict(list)
@@ -122,13 +128,13 @@ class _Study:
                 by_series[instance.series_instance_uid].append(instance)
         stacks: list[Stack] = []
         policy = StackPolicy(irregular=self.config.volumes.irregular, min_slices=self.config.volumes.min_slices)
-        for _uid, members in sorted(by_series.items()):
-            outcome = build_stacks(members, policy)
-            stacks += self._refuse_incomplete(outcome.stacks)
+        for uid, members in sorted(by_series.items()):
+            outcome = build_stacks(members, policy, gaps=self._gaps(uid))
+            stacks += outcome.stacks
             for drop in outcome.dropped:
                 self._series(drop.series_instance_uid, drop.index, drop.modality, drop.n_instances, drop.geometry)
                 self._close_series(self.rows["series"][-1], drop.reason, drop.detail, stage="stacks")
-        ranked = rank_stacks(stacks, self._preferences())
+        ranked = rank_stacks(flag_cropped(stacks), self._preferences())
         written: list[tuple[Row, Any, Stack]] = []
         for choice in ranked:
             stack = choice.stack
@@ -139,30 +145,18 @@ class _Study:
             self._take(choice, row, written, wanted=wanted)
         return written
 
-    def _refuse_incomplete(self, stacks: Sequence[Stack]) -> list[Stack]:
-        """The stacks of series whose every file could be read: of the others nobody knows how much is missing."""
-        from volumes.reasons import DropReason as StackReason
-        from volumes.stacks import describe_geometry
-
-        whole = []
-        for stack in stacks:
-            reason, n_lost = self.spec.damaged.get(stack.series_instance_uid, (None, 0))
-            if reason is None:
-                whole.append(stack)
-                continue
-            uid, head = stack.series_instance_uid, stack.head
-            row = self._series(uid, stack.index, head.modality, len(stack.slices), describe_geometry(stack))
-            self._close_series(row, StackReason(reason), f"{n_lost} files of the series cannot be read", stage="stacks")
-        return whole
+    def _gaps(self, uid: str) -> Gaps:
+        """What is missing from a series: by the index, and of what the index still found."""
+        gaps = gaps_of(self.spec.absent.get(uid))
+        return replace(gaps, lost=[*gaps.lost, *self.lost.get(uid, ())])
 
     def _take(self, choice: Any, row: Row, written: list[tuple[Row, Any, Stack]], *, wanted: bool) -> None:
         from volumes.convert import convert_stack
-        from volumes.reasons import DropReason as StackReason
 
         if not wanted or not choice.usable or len(written) >= self.config.volumes.per_study:
             row["verdict"] = "not_selected"
-            self._drop("select", "series", self._stack_id(row), StackReason.NOT_SELECTED, "")
-            row["reason"] = str(StackReason.NOT_SELECTED)
+            self._drop("select", "series", self._stack_id(row), FileReason.NOT_SELECTED, "")
+            row["reason"] = str(FileReason.NOT_SELECTED)
             return
         grid = Grid(self.config.grid.spacing_xyz_mm, self.config.grid.hu_range)
         verdict = convert_stack(choice.stack, grid)

@@ -1,7 +1,7 @@
 """A child process that decodes, and what happens when it dies.
 
-Enters: one compressed frame. Leaves: its pixels. Refuses: to wait longer than `TIMEOUT_S`, to try a frame that killed
-its process more than twice.
+Enters: one compressed frame. Leaves: its pixels. Refuses: to wait for a child that spins or sleeps longer than
+`STUCK_S`, or at all longer than `TIMEOUT_S`; to try a frame that killed its process more than twice.
 
 Each thread of a worker has a child of its own, started with the first compressed frame (half a second) and kept.
 """
@@ -29,7 +29,12 @@ from volumes.errors import DecodeError
 from volumes.reasons import DropReason
 
 TIMEOUT_S = 20.0
-"""For one frame; the slowest real ones (JPEG 2000, 4096 x 4096) take two seconds."""
+"""For one frame, by the clock, however busy the machine is."""
+STUCK_S = 4.0
+"""Processor time for one frame of up to `LARGE_PIXELS` (the slowest real ones, JPEG 2000, take two seconds), and time
+that a child may sleep over it: a hung decoder is known by these long before a busy machine is mistaken for one."""
+LARGE_PIXELS = 4096**2
+_LOOK_S = 0.25
 MAX_TRIES = 2
 MAX_WORD_BYTES = 4
 DTYPES = frozenset({"|u1", "|i1", "<u2", "<i2", "<u4", "<i4"})
@@ -116,6 +121,7 @@ class ChildDecoder:
         self._shared.grow(MAX_WORD_BYTES * spec.rows * spec.columns)
         text = json.dumps({"spec": asdict(spec), "shared_bytes": self._shared.n_bytes}).encode()
         deadline = time.monotonic() + timeout_s
+        self._watch = _Watch(self._child.pid, STUCK_S * max(1.0, spec.rows * spec.columns / LARGE_PIXELS))
         self._send(memoryview(LENGTHS.pack(len(text), len(data)) + text + data), deadline)
         n_json, n_data = LENGTHS.unpack(self._receive(LENGTHS.size, deadline))
         if n_json > 64 * 1024 or n_data:
@@ -151,9 +157,36 @@ class ChildDecoder:
         return received
 
     def _wait(self, readable: list[int], writable: list[int], deadline: float) -> None:
-        remaining = deadline - time.monotonic()
-        if remaining <= 0 or not any(select.select(readable, writable, [], remaining)):
-            raise ChildDiedError("the decoder took too long", may_retry=False)
+        while True:
+            remaining = deadline - time.monotonic()
+            if remaining > 0 and any(select.select(readable, writable, [], min(remaining, _LOOK_S))):
+                return
+            if remaining <= 0 or self._watch.is_stuck():
+                raise ChildDiedError("the decoder took too long", may_retry=False)
+
+
+class _Watch:
+    """Whether a process has had its time for one frame: on the processor, or asleep."""
+
+    def __init__(self, process_id: int, limit_s: float) -> None:
+        self._path, self._limit_s = Path(f"/proc/{process_id}/stat"), limit_s
+        self._began_s = self._seen_s = self._look()[1]
+        self._awake_at = time.monotonic()
+
+    def is_stuck(self) -> bool:
+        """Look once; to be called a few times a second."""
+        state, used_s = self._look()
+        if state in ("R", "D") or used_s > self._seen_s:
+            self._seen_s, self._awake_at = used_s, time.monotonic()
+        return used_s - self._began_s > self._limit_s or time.monotonic() - self._awake_at > self._limit_s
+
+    def _look(self) -> tuple[str, float]:
+        """State and processor seconds (proc(5): fields 3, 14 and 15); a process that is gone counts as asleep."""
+        try:
+            fields = self._path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return "S", 0.0
+        return fields[0], (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 _local = threading.local()

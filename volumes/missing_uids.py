@@ -152,13 +152,18 @@ def _finish(item: Instance, studies: dict[str, set[str]]) -> Instance | FileDrop
         else:
             uid = _uid("study", item.series_instance_uid)
             item = _with(item, "made from SeriesInstanceUID", study_instance_uid=uid)
-    if not item.sop_instance_uid:
-        try:
-            content = hashlib.sha256(read_bytes(item.file)).hexdigest()
-        except VolumeError as error:
-            return FileDrop(item.file, error.reason, error.detail, item.series_instance_uid)
-        item = _with(item, "made from the file's content", sop_instance_uid=_uid("instance", content))
-    return item
+    return name_instance(item)
+
+
+def name_instance(item: Instance) -> Instance | FileDrop:
+    """`item` with a SOPInstanceUID made from the file's content where it has none; a drop where that cannot be read."""
+    if item.sop_instance_uid:
+        return item
+    try:
+        content = hashlib.sha256(read_bytes(item.file)).hexdigest()
+    except VolumeError as error:
+        return FileDrop(item.file, error.reason, error.detail, item.series_instance_uid)
+    return _with(item, "made from the file's content", sop_instance_uid=_uid("instance", content))
 
 
 def _uid(*parts: Hashable) -> str:
