@@ -33,7 +33,7 @@ pretrain = if test -f $(2)/config.json; then $(PY) -m train pretrain $(1) --out 
   else $(PY) -m train pretrain $(1) --out $(2) $(3); fi
 
 .DEFAULT_GOAL := help
-.PHONY: demo-run help venv curate verify audit pretrain evaluate baselines export demo test lint bench bench-volumes docs pictures clean
+.PHONY: demo-run help venv viewer curate verify audit pretrain evaluate baselines export demo test lint bench bench-volumes docs pictures clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,14 +41,18 @@ help:  ## list the targets
 	@echo "  make curate EXPORT=/data/export REPORTS=/data/reports.csv DATASET=/data/dataset [CONFIG=site.toml] [WORKERS=8]"
 	@echo "  make pretrain DATASET=/data/dataset RUN=/data/run [CONFIG=train.toml]"
 
-venv: $(READY)  ## the environment, nothing else
+venv: $(READY)  ## the environment, with the audit's viewer; nothing else
 
 $(READY): setup.cfg pyproject.toml constraints.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "installing the pinned packages into $(VENV) (about a minute with a warm package cache)" >&2
 	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt setuptools
 	@$(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[$(EXTRAS)]'
+	@$(PY) -m curation.audit.viewer || true
 	@touch $(READY)
+
+viewer: $(READY)  ## the audit's viewer NiiVue once more, where `make venv` could not fetch it
+	$(PY) -m curation.audit.viewer
 
 $(DEMO)/export/demo.json: | $(READY)
 	$(PY) -m curation demo $(DEMO)/export --studies $(STUDIES) --seed $(SEED) --workers $(WORKERS)

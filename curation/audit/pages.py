@@ -14,8 +14,9 @@ from urllib.parse import urlencode
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from curation.audit.casebook import Case, Casebook
-from curation.audit.slices import PLANES, WINDOWS
+from curation.audit.slices import EDGES, PLANES, WINDOWS
 from curation.audit.verdicts import Decision
+from curation.audit.viewer import VERSION, viewer_script
 from curation.audit.worklist import Filter
 from curation.codes import meaning
 from curation.contract import SPLITS, VERDICTS, affine_of
@@ -76,6 +77,7 @@ def case_page(
             query=urlencode(narrowed.query()),
             facts=json.dumps(viewer_facts(case)),
             planes=list(PLANES),
+            edges=EDGES,
             windows=list(WINDOWS),
         )
     )
@@ -87,6 +89,9 @@ def viewer_facts(case: Case) -> dict[str, Any]:
     return {
         "pair_id": case.pair["pair_id"],
         "volume_id": volume["volume_id"],
+        "is_gz": volume["path"].endswith(".gz"),
+        "niivue": VERSION if viewer_script() else None,
+        "windows": {name: [level - width / 2, level + width / 2] for name, (level, width) in WINDOWS.items()},
         "shape_ijk": list(volume["shape_ijk"]),
         "spacing_mm": list(volume["spacing_mm"]),
         "affine_ras": affine_of(volume).tolist(),

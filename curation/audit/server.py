@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from curation.audit.casebook import Casebook
@@ -38,6 +38,7 @@ from curation.audit.lists import (
 from curation.audit.pages import Following, case_page
 from curation.audit.slices import PLANES, WINDOWS, slice_png, thumbnail_png
 from curation.audit.verdicts import VerdictStore
+from curation.audit.viewer import viewer_script
 from curation.audit.worklist import FACETS, Filter
 from curation.contract import Dataset, private_folder
 from t3dkit.errors import DataError
@@ -46,9 +47,10 @@ from volumes.nifti import read_volume
 
 COOKIE, READER_COOKIE = "t3dkit_audit", "t3dkit_reader"
 POLICY = (
-    "default-src 'none'; img-src 'self'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+"""Pictures may be data: addresses, since NiiVue holds its letters in one; a picture runs nothing and asks nobody."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -58,6 +60,7 @@ HEADERS = {
 }
 _ASSETS = {
     "audit.js": "text/javascript",
+    "viewer.js": "text/javascript",
     "lists.js": "text/javascript",
     "audit.css": "text/css",
     "icon.svg": "image/svg+xml",
@@ -72,7 +75,8 @@ class AccessLog:
     """Who asked for which page and when: pseudonyms only, in the private folder, a line of JSON each.
 
     The query is left out, since it may hold words of a report, and so is the path of a refused request, since a
-    stranger wrote it. Slices and thumbnails are not logged: opening the case is.
+    stranger wrote it. Slices, volumes and other pictures are not logged:
+    opening the case is.
     """
 
     def __init__(self, path: Path) -> None:
@@ -83,7 +87,7 @@ class AccessLog:
     def write(self, request: Request, status: int, *, is_refused: bool) -> None:
         """Add a line."""
         path = request.url.path
-        if path.startswith(("/slice/", "/thumbnail/", "/assets/")):
+        if path.startswith(("/slice/", "/thumbnail/", "/volume/", "/crops/", "/assets/")):
             return
         at = datetime.now(UTC).isoformat(timespec="seconds")
         known = not is_refused and status < 400
@@ -252,6 +256,17 @@ class Audit:
         png = thumbnail_png(voxels, tuple(row["spacing_mm"]))
         return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
 
+    def volume(self, request: Request) -> Response:
+        """A volume's file, whole or by ranges, for NiiVue."""
+        row = self.book.volume(request.path_params["volume_id"])
+        try:
+            path = self.book.dataset.volume_path(row) if row else None
+        except DataError:
+            path = None
+        if path is None or not path.is_file():
+            raise HTTPException(404, "no such volume")
+        return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
+
     async def verdict(self, request: Request) -> Response:
         """Record a verdict, or take the latest one back."""
         pair_id = request.path_params["pair_id"]
@@ -273,6 +288,9 @@ class Audit:
     def asset(self, request: Request) -> Response:
         """The page's own script and style."""
         name = request.path_params["name"]
+        script = viewer_script() if name == "niivue.js" else None
+        if script is not None:
+            return FileResponse(script, media_type="text/javascript", headers={"Cache-Control": "private, max-age=600"})
         if name not in _ASSETS:
             raise HTTPException(404, "no such asset")
         content = files("curation.audit").joinpath("assets", name).read_text(encoding="utf-8")
@@ -341,6 +359,7 @@ def application(
             Route("/reader", audit.reader, methods=["POST"]),
             Route("/slice/{volume_id}/{plane}/{index:int}.png", audit.slice),
             Route("/thumbnail/{volume_id}.png", audit.thumbnail),
+            Route("/volume/{volume_id}", audit.volume),
             Route("/verdict/{pair_id:path}", audit.verdict, methods=["POST"]),
             Route("/assets/{name}", audit.asset),
         ],

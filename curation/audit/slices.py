@@ -18,6 +18,13 @@ Plane = Literal["axial", "coronal", "sagittal"]
 PLANES: Mapping[str, tuple[int, int, int]] = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
 """Plane -> (axis sliced, axis along picture columns, axis along picture rows); both picture axes run backwards."""
 
+EDGES: Mapping[str, Mapping[str, str]] = {
+    "axial": {"left": "R", "right": "L", "top": "A"},
+    "coronal": {"left": "R", "right": "L", "top": "S"},
+    "sagittal": {"left": "A", "right": "P", "top": "S"},
+}
+"""Plane -> edge of its picture -> the patient's direction there."""
+
 WINDOWS: Mapping[str, tuple[float, float]] = {
     "soft": (40.0, 400.0),
     "lung": (-600.0, 1500.0),

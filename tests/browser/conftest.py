@@ -10,6 +10,7 @@ import uvicorn
 from audit_data import write_small_dataset
 
 from curation.audit.server import application
+from curation.audit.viewer import viewer_script
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -21,6 +22,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+NO_WEBGL = ["--disable-3d-apis"]
+"""As on a machine without WebGL: the pre-rendered slices serve."""
 TOKEN = "browser-test-token"
 
 
@@ -47,12 +50,27 @@ def address(root):
 
 @pytest.fixture
 def page(request):
+    """A page of a browser with WebGL; `viewer_page` says in which viewer a test runs."""
+    yield from opened([])
+
+
+@pytest.fixture(params=["niivue", "slices"])
+def viewer_page(request):
+    """The same page in both viewers."""
+    if request.param == "niivue" and viewer_script() is None:
+        pytest.skip("NiiVue is not installed (`make viewer`)")
+    for made in opened(NO_WEBGL if request.param == "slices" else []):
+        made.viewer = request.param
+        yield made
+
+
+def opened(flags):
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed (Debian package chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         made = browser.new_page(viewport={"width": 1500, "height": 950})
         made.troubles = []
         made.asked = []

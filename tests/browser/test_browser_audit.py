@@ -25,14 +25,72 @@ PAGES = (
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
 
-def test_a_sentence_click_moves_the_crosshair_into_its_box(page, address):
+def open_case(page, address, pair_id="pair-1"):
+    """Open a case and wait until its viewer is the one that the test asks for."""
     page.goto(f"{address}/?token={TOKEN}")
-    page.click("text=pair-1")
+    page.goto(f"{address}/case/{pair_id}")
+    page.locator("body[data-crosshair]").wait_for()
+    viewer = getattr(page, "viewer", None)
+    if viewer == "niivue":
+        page.locator("body[data-viewer=niivue]").wait_for(timeout=60_000)
+    elif viewer == "slices":
+        page.locator("#viewer-state", has_text="no WebGL").wait_for()
+
+
+def crosshair(page):
+    """The voxel under the viewer's crosshair: NiiVue's own where NiiVue shows the volume."""
+    own = page.evaluate("import('/assets/viewer.js').then((viewer) => viewer.crosshair())")
+    assert (own is not None) == (page.viewer == "niivue")
+    shown = [int(value) for value in page.get_attribute("body", "data-crosshair").split(",")]
+    assert own in (None, shown)
+    return shown
+
+
+def test_a_sentence_click_moves_the_crosshair_into_its_box(viewer_page, address):
+    page = viewer_page
+    open_case(page, address)
+    for n, start in enumerate(((2, 3, 4), (2, 3, 5))):
+        page.click(f"button.sentence >> nth={n}")
+        assert all(low <= at < low + size for at, low, size in zip(crosshair(page), start, (8, 9, 10), strict=True))
+        assert page.locator("svg.plane rect.box").count() in (3, 6)  # the effusion is absent on both sides
+        assert page.locator("button.sentence.chosen").count() == 1
+    assert page.troubles == []
+
+
+def test_a_click_in_a_slice_moves_the_crosshair_there_in_both_viewers(viewer_page, address):
+    """Where the box is drawn is where its voxels are: a click on a corner of the box answers with that corner."""
+    page = viewer_page
+    open_case(page, address)
     page.click("button.sentence >> nth=0")
-    at = [int(value) for value in page.get_attribute("body", "data-crosshair").split(",")]
-    assert all(start <= place < start + size for place, start, size in zip(at, (2, 3, 4), (8, 9, 10), strict=True))
-    assert page.locator("svg.plane rect.box").count() == 3
-    assert page.locator("button.sentence.chosen").count() == 1
+    for plane, axes in (("axial", (0, 1)), ("coronal", (0, 2)), ("sagittal", (1, 2))):
+        page.click("button.sentence >> nth=0")
+        box = page.locator(f"svg.plane[data-plane={plane}] rect.box").bounding_box()
+        per_voxel = [box["width"] / (8, 9, 10)[axes[0]], box["height"] / (8, 9, 10)[axes[1]]]
+        page.mouse.click(box["x"] + per_voxel[0] * 1.5, box["y"] + per_voxel[1] * 2.5)
+        expected = [(9, 11, 13)[axes[0]] - 1, (9, 11, 13)[axes[1]] - 2]  # from the box's left and top, backwards
+        assert [crosshair(page)[axis] for axis in axes] == expected, plane
+        page.locator("#here-list", has_text="spleen").wait_for()
+    assert page.troubles == []
+
+
+def test_the_wheel_scrolls_and_the_window_changes_in_both_viewers(viewer_page, address):
+    page = viewer_page
+    open_case(page, address)
+    before = crosshair(page)
+    frame = page.locator("svg.plane[data-plane=axial]").bounding_box()
+    page.mouse.move(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    page.mouse.wheel(0, -100)
+    page.wait_for_timeout(200)
+    after = crosshair(page)
+    assert abs(after[2] - before[2]) == 1
+    assert after[:2] == before[:2]
+    page.keyboard.press("2")
+    assert page.get_attribute("button.window >> nth=1", "aria-pressed") == "true"
+    page.mouse.click(frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2)
+    place = crosshair(page)
+    page.keyboard.press("k")  # ours, not NiiVue's, though its canvas has the focus
+    page.keyboard.press("ArrowUp")
+    assert crosshair(page) != place
     assert page.troubles == []
 
 
@@ -49,25 +107,18 @@ def test_from_the_worklist_to_a_verdict_with_the_keyboard_alone(page, address, r
     page.wait_for_url("**/case/pair-1")
 
 
-def test_a_click_in_the_volume_marks_the_sentences_about_that_place(page, address):
-    page.goto(f"{address}/?token={TOKEN}")
-    page.goto(f"{address}/case/pair-1")
-    page.click("button.sentence >> nth=0")
-    box = page.locator("svg.plane[data-plane=axial] rect.box").bounding_box()
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    assert page.locator("button.sentence.here").count() >= 1
-
-
-def test_a_click_lists_the_sentences_and_one_of_them_leads_back(page, address):
-    page.goto(f"{address}/?token={TOKEN}")
-    page.goto(f"{address}/case/pair-1")
+def test_a_click_in_the_volume_lists_its_sentences_and_one_of_them_leads_back(viewer_page, address):
+    page = viewer_page
+    open_case(page, address)
     page.click("button.sentence >> nth=0")
     assert "spleen" in page.inner_text("#here-list")
-    page.locator("svg.plane[data-plane=axial]").click(position={"x": 5, "y": 5})
+    assert page.locator("button.sentence.here").count() >= 1
+    box = page.locator("svg.plane[data-plane=axial] rect.box").bounding_box()
+    page.mouse.click(box["x"] - box["width"] / 3, box["y"] + box["height"] / 2)  # beside the box
     page.locator("#here-list", has_text="no sentence").wait_for()
     page.click("button.sentence >> nth=0")
     page.click("#here-list button >> nth=0")
-    assert page.get_attribute("body", "data-crosshair") == "6,7,9"
+    assert crosshair(page) == [6, 7, 9]
 
 
 def with_pointer(root, *, series):

@@ -22,7 +22,8 @@ from t3dkit.tables import write_table
 TOKEN = "a-token-of-this-test"
 PAGES = (
     "/", "/sheet", "/distributions", "/sample", "/agreement", "/drops", "/case/pair-0", "/slice/volume-0/axial/1.png",
-    "/thumbnail/volume-0.png", "/assets/audit.js", "/assets/audit.css", "/assets/icon.svg", "/no-such-page",
+    "/thumbnail/volume-0.png", "/volume/volume-0", "/assets/niivue.js", "/assets/audit.js", "/assets/audit.css",
+    "/assets/icon.svg", "/no-such-page",
 )  # fmt: skip
 BASE = "http://127.0.0.1:8999"
 
