@@ -1,0 +1,45 @@
+"""The words of a text, found once for all layers.
+
+Enters: folded text. Leaves: `Tokens`. Refuses: nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reports.deid.fold import TOKEN, Token
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A folded text cut into words.
+
+    Parameters
+    ----------
+    text : str
+        The folded text.
+    words : sequence of (int, int, str)
+        Start, end and text of each word.
+    places : mapping
+        Word in lower case -> the indices at which it stands.
+    """
+
+    text: str
+    words: Sequence[Token]
+    places: Mapping[str, Sequence[int]]
+
+    def gap(self, index: int) -> str:
+        """What stands between word `index` and the next."""
+        return self.text[self.words[index][1] : self.words[index + 1][0]]
+
+
+def tokenize(text: str) -> Tokens:
+    """Cut folded `text` into words."""
+    words: list[Token] = []
+    places: dict[str, list[int]] = {}
+    for index, match in enumerate(TOKEN.finditer(text)):
+        word = match[0]
+        words.append((match.start(), match.end(), word))
+        places.setdefault(word.lower(), []).append(index)
+    return Tokens(text, words, places)
