@@ -80,7 +80,7 @@ def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), b
     """
     text, shift = tokens.text, timedelta(days=shift_days)
     both = [*known, *births]
-    order = _order(text, both)
+    order = _order(tokens, both)
     year = known[-1].year if known else 2001
     found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
@@ -108,7 +108,7 @@ def _birth_before() -> re.Pattern[str]:
 
 def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
     text = tokens.text
-    has_year, has_slash = _ANY_YEAR.search(text) is not None, _ANY_SLASH.search(text) is not None
+    has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
     if has_year:
         for pattern in (_ISO, _PACKED):
             for match in pattern.finditer(text):
@@ -117,7 +117,7 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
                     yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
         for match in _NUMERIC.finditer(text):
             yield from _ambiguous(match, order, known)
-    if has_slash or _ANY_SHORT.search(text):
+    if has_slash or _ANY_SHORT.search(tokens.numerals):
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
     if has_slash:
@@ -335,10 +335,10 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
     return found
 
 
-def _order(text: str, known: Sequence[date]) -> str:
+def _order(tokens: Tokens, known: Sequence[date]) -> str:
     """mdy or dmy, by the dates in the text that can only be read one way; month first when none tells."""
     votes = {"mdy": 0, "dmy": 0}
-    for match in _NUMERIC.finditer(text):
+    for match in _NUMERIC.finditer(tokens.text) if "/" in tokens.numerals else ():
         first, second = int(match["a"]), int(match["b"])
         if match["s"] != "/" or (first > 12) == (second > 12):
             continue

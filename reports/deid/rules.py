@@ -48,6 +48,7 @@ class Rule:
     starts: tuple[str, ...]
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
+    digits: re.Pattern[str] | None
     before: re.Pattern[str] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
@@ -70,7 +71,7 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     for number, rule in enumerate(rules()):
         if rule.starts:
             yield from _findings(rule, _matches_at(rule.pattern, text, sorted(starts.get(number, ()))), text)
-        elif _is_possible(rule, text, low):
+        elif _is_possible(rule, tokens, low):
             yield from _findings(rule, rule.pattern.finditer(text), text)
     yield from _first_names(tokens)
 
@@ -96,9 +97,10 @@ def _matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> I
             yield match
 
 
-def _is_possible(rule: Rule, text: str, low: str) -> bool:
+def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
     is_there = not rule.needs or any(part in low for part in rule.needs)
-    return is_there and (rule.quick is None or rule.quick.search(text) is not None)
+    is_there = is_there and (rule.digits is None or rule.digits.search(tokens.numerals) is not None)
+    return is_there and (rule.quick is None or rule.quick.search(tokens.text) is not None)
 
 
 def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterator[Finding]:
@@ -130,6 +132,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         trust=bool(entry.get("trust")),
         require_digits=int(str(entry.get("require_digits", 0))),
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
+        digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,

@@ -5,10 +5,13 @@ Enters: folded text. Leaves: `Tokens`. Refuses: nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.deid.fold import TOKEN, Token
+
+_NUMERALS = re.compile(r"\d(?:.{0,8}\d)*.{0,8}", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,14 @@ class Tokens:
         Start, end and text of each word.
     places : mapping
         Word in lower case -> the indices at which it stands.
+    numerals : str
+        The stretches with digits, with up to 8 characters between and behind them: short, so quick to search.
     """
 
     text: str
     words: Sequence[Token]
     places: Mapping[str, Sequence[int]]
+    numerals: str
 
     def gap(self, index: int) -> str:
         """What stands between word `index` and the next."""
@@ -42,4 +48,4 @@ def tokenize(text: str) -> Tokens:
         word = match[0]
         words.append((match.start(), match.end(), word))
         places.setdefault(word.lower(), []).append(index)
-    return Tokens(text, words, places)
+    return Tokens(text, words, places, "\n".join(_NUMERALS.findall(text)))
