@@ -20,6 +20,7 @@ from reports.deid.findings import replace, resolve
 from reports.deid.fold import fold
 from reports.deid.known import KnownIdentifiers
 from reports.deid.rules import apply_rules
+from reports.deid.tokens import tokenize
 from reports.deid.verify import leaks
 
 __all__ = ["DeidentifiedText", "Deidentifier", "leaks"]
@@ -64,10 +65,11 @@ class Deidentifier:
     def apply(self, text: str) -> DeidentifiedText:
         """`text` de-identified; the same text gives the same result."""
         folded = fold(text)
-        findings = list(self._known.find(folded.text))
+        tokens = tokenize(folded.text)
         known = self._known
-        findings += find_dates(folded.text, shift_days=self._shift_days, known=known.dates, births=known.births)
-        findings += apply_rules(folded.text)
+        findings = list(known.find(tokens))
+        findings += find_dates(tokens, shift_days=self._shift_days, known=known.dates, births=known.births)
+        findings += apply_rules(tokens)
         spans = [(*folded.original(one.start, one.end), one) for one in resolve(findings, folded.text)]
         edited, counts = replace(text, spans)
         return DeidentifiedText(edited, sum(counts.values()), dict(sorted(counts.items())))

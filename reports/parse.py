@@ -50,16 +50,21 @@ def parse_report(
     ConfigError
         The model cannot be loaded.
     """
-    from reports.pipeline import cached_pipeline, run_pipeline, user_sentences
+    from reports.pipeline import cached_pipeline, read_text, run_pipeline
 
     code = language.lower()[:2] if language else guess_language(text)
     is_tagged = code in tagged_languages()
     cleaned = clean(text, profile.headings)
     lists = Lists(profile, code if is_tagged else ENGLISH)
-    doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, lists)
-    blocks: list[Block] = doc.user_data["t3d_blocks"]
+    if model:
+        doc = run_pipeline(cached_pipeline(tags=is_tagged, model=model), cleaned.text, lists)
+        blocks, tagged = doc.user_data["t3d_blocks"], doc.user_data["t3d_sentences"]
+        entities = _entities(cleaned, doc)
+    else:
+        blocks, tagged = read_text(cleaned.text, lists, tags=is_tagged)
+        entities = ()
     sentences: list[Sentence] = []
-    for found in user_sentences(doc):
+    for found in tagged:
         span = cleaned.span(found.start, found.end)
         words = cleaned.text[found.start : found.end]
         if profile.boilerplate and plain(words) in profile.boilerplate:
@@ -82,7 +87,6 @@ def parse_report(
         )
     unknown = tuple(block.heading for block in blocks if block.is_unknown)
     flags = _flags(cleaned, blocks, is_tagged=is_tagged, has_unknown=bool(unknown))
-    entities = _entities(cleaned, doc) if model else ()
     return ParsedReport(text, _sections(cleaned, blocks), tuple(sentences), code, unknown, flags, entities)
 
 

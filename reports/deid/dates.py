@@ -14,10 +14,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 
 from reports.deid.findings import Finding
+from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
 _UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
@@ -65,8 +66,8 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(text: str, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
-    """Every date in folded `text`, with its replacement.
+def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
+    """Every date in a text, with its replacement.
 
     Parameters
     ----------
@@ -77,11 +78,11 @@ def find_dates(text: str, *, shift_days: int, known: Sequence[date] = (), births
     births : sequence of date
         Birth dates of this patient, hidden wherever they stand.
     """
-    shift = timedelta(days=shift_days)
+    text, shift = tokens.text, timedelta(days=shift_days)
     both = [*known, *births]
-    order = _order(text, both)
+    order = _order(tokens, both)
     year = known[-1].year if known else 2001
-    found = [_shifted(form, shift, text, births) for form in _forms(text, order, both, year)]
+    found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -105,8 +106,9 @@ def _birth_before() -> re.Pattern[str]:
     )
 
 
-def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
-    has_year, has_slash = _ANY_YEAR.search(text) is not None, _ANY_SLASH.search(text) is not None
+def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
+    text = tokens.text
+    has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
     if has_year:
         for pattern in (_ISO, _PACKED):
             for match in pattern.finditer(text):
@@ -115,12 +117,12 @@ def _forms(text: str, order: str, known: Sequence[date], year: int) -> Iterator[
                     yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
         for match in _NUMERIC.finditer(text):
             yield from _ambiguous(match, order, known)
-    if has_slash or _ANY_SHORT.search(text):
+    if has_slash or _ANY_SHORT.search(tokens.numerals):
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
     if has_slash:
         yield from _slashed(text, year)
-    yield from _worded(text, year)
+    yield from _worded(tokens, year)
 
 
 def _slashed(text: str, year: int) -> Iterator[_Form]:
@@ -178,16 +180,22 @@ def _month_word() -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z])(?:{starts})[A-Za-z]{{0,9}}", re.IGNORECASE)
 
 
-def _month_windows(text: str) -> list[tuple[int, int]]:
+@lru_cache(maxsize=1 << 16)
+def _has_month(word: str) -> bool:
+    """Whether a month's name is in a word: "mar", "03mar2020"."""
+    return any(match[0].lower() in words().month_numbers for match in _month_word().finditer(word))
+
+
+def _month_windows(tokens: Tokens) -> list[tuple[int, int]]:
     """Ranges around month names, joined where they meet; the worded patterns are only tried there."""
     windows: list[tuple[int, int]] = []
-    for match in _month_word().finditer(text):
-        if match[0].lower() in words().month_numbers:
-            start, end = max(0, match.start() - _REACH), min(len(text), match.end() + _REACH)
-            if windows and start <= windows[-1][1]:
-                windows[-1] = (windows[-1][0], end)
-            else:
-                windows.append((start, end))
+    for index in sorted(index for word, places in tokens.places.items() if _has_month(word) for index in places):
+        start, end = tokens.words[index][:2]
+        start, end = max(0, start - _REACH), min(len(tokens.text), end + _REACH)
+        if windows and start <= windows[-1][1]:
+            windows[-1] = (windows[-1][0], end)
+        else:
+            windows.append((start, end))
     return windows
 
 
@@ -217,8 +225,8 @@ def _worded_patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _worded(text: str, year: int) -> Iterator[_Form]:
-    windows = _month_windows(text)
+def _worded(tokens: Tokens, year: int) -> Iterator[_Form]:
+    text, windows = tokens.text, _month_windows(tokens)
     taken = bytearray(len(text))  # an earlier pattern has this character: no search among matches, which may be many
     for pattern in _worded_patterns() if windows else ():
         for match in chain.from_iterable(pattern.finditer(text, *window) for window in windows):
@@ -327,10 +335,10 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
     return found
 
 
-def _order(text: str, known: Sequence[date]) -> str:
+def _order(tokens: Tokens, known: Sequence[date]) -> str:
     """mdy or dmy, by the dates in the text that can only be read one way; month first when none tells."""
     votes = {"mdy": 0, "dmy": 0}
-    for match in _NUMERIC.finditer(text):
+    for match in _NUMERIC.finditer(tokens.text) if "/" in tokens.numerals else ():
         first, second = int(match["a"]), int(match["b"])
         if match["s"] != "/" or (first > 12) == (second > 12):
             continue

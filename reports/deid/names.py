@@ -16,7 +16,8 @@ from functools import lru_cache
 from itertools import permutations
 
 from reports.deid.findings import Finding
-from reports.deid.fold import TOKEN, Token, fold
+from reports.deid.fold import TOKEN, fold
+from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
 _NUMBERED = re.compile(r"[^\W_]{0,64}\d[^\W_]{0,64}")
@@ -44,14 +45,14 @@ class NameTable:
     dotted: set[str] = field(default_factory=set)  # initials in the order of the name: "jms", "js"
     unspaced: set[str] = field(default_factory=set)  # names in scripts without spaces, as written
 
-    def find(self, text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
-        """Findings in folded `text`, whose words are `tokens`."""
-        yield from _Pass(self, text, tokens).find()
+    def find(self, tokens: Tokens) -> Iterator[Finding]:
+        """Findings in a text."""
+        yield from _Pass(self, tokens).find()
         for written in self.unspaced:
-            start = text.find(written)
+            start = tokens.text.find(written)
             while start >= 0:
                 yield Finding(start, start + len(written), "NAME")
-                start = text.find(written, start + len(written))
+                start = tokens.text.find(written, start + len(written))
 
     def add(self, value: str) -> None:
         """Take in a name as a field holds it: ``Last^First^Middle``, ``Last, First`` or ``First Last``."""
@@ -115,17 +116,18 @@ def skeleton(word: str) -> str:
 class _Pass:
     """One pass over the words of a text for the names of one patient."""
 
-    def __init__(self, names: NameTable, text: str, tokens: Sequence[Token]) -> None:
-        self.names, self.text, self.tokens = names, text, tokens
+    def __init__(self, names: NameTable, tokens: Tokens) -> None:
+        self.names, self.text, self.tokens, self.places = names, tokens.text, tokens.words, tokens.places
+        self._gap = tokens.gap
         self.hits: set[int] = set()
 
     def find(self) -> Iterator[Finding]:
         if not (self.names.strong or self.names.weak):
             return
-        found = [index for index, (_, _, token) in enumerate(self.tokens) if self._is_strong(token)]
-        self.hits = {index for index in found if not self._is_eponym(index)}
+        strong = [index for word, places in self.places.items() if self._is_strong(word) for index in places]
+        self.hits = {index for index in strong if not self._is_eponym(index)}
         yield from self._joined()
-        candidates = [index for index, (_, _, token) in enumerate(self.tokens) if token.lower() in self.names.weak]
+        candidates = [index for word in self.names.weak & self.places.keys() for index in self.places[word]]
         before = -1
         while before != len(self.hits):  # a weak part beside a weak part that is a hit is a hit: at most one pass each
             before = len(self.hits)
@@ -134,25 +136,21 @@ class _Pass:
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
 
-    def _is_strong(self, token: str) -> bool:
-        if skeleton(token) in self.names.strong:
+    def _is_strong(self, word: str) -> bool:
+        if skeleton(word) in self.names.strong:
             return True
-        bare = token.strip("0123456789")
-        return bare != token and len(bare) >= 3 and skeleton(bare) in self.names.strong
-
-    def _gap(self, index: int) -> str:
-        """What stands between word `index` and the next."""
-        return self.text[self.tokens[index][1] : self.tokens[index + 1][0]]
+        bare = word.strip("0123456789") if not word.isalpha() else word
+        return bare != word and len(bare) >= 3 and skeleton(bare) in self.names.strong
 
     def _joined(self) -> Iterator[Finding]:
         """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
+        prefixed = {index for word in words().prefixes & self.places.keys() for index in self.places[word]}
         for index, (start, end, token) in enumerate(self.tokens[:-1]):
-            is_cut = self.text[end] in "-'"
-            if (is_cut or token.lower() in words().prefixes) and self._gap(index).strip(" \t\n") in ("", "-", "'"):
+            if (self.text[end] in "-'" or index in prefixed) and self._gap(index).strip(" \t\n") in ("", "-", "'"):
                 _, stop, following = self.tokens[index + 1]
                 if len(self._gap(index)) <= 4 and skeleton(token + following) in self.names.strong:
                     yield Finding(start, stop, "NAME")
-        singles = [index for index, (_, _, token) in enumerate(self.tokens) if len(token) == 1]
+        singles = sorted(index for word, places in self.places.items() if len(word) == 1 for index in places)
         run: list[int] = []
         for index in [*singles, len(self.tokens)]:
             if run and index == run[-1] + 1 and index < len(self.tokens) and _SPELLED_GAP.fullmatch(self._gap(run[-1])):

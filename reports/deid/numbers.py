@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate
 
 from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, Token, fold
@@ -39,12 +40,11 @@ def id_needles(value: str) -> set[str]:
 
 def find_ids(needles: Mapping[str, bool], text: str, tokens: Sequence[Token]) -> Iterator[Finding]:
     """Findings of `needles` (squeezed id -> whether it is a phone number) in folded `text`."""
-    squeezed = "".join(token for _, _, token in tokens).lower().translate(_OCR)
-    offsets, total = [], 0
-    for _, _, token in tokens:
-        offsets.append(total)
-        total += len(token)
-    if total != len(squeezed):  # a letter that changes length in lower case: positions would be wrong
+    squeezed = "".join([token for _, _, token in tokens]).lower().translate(_OCR)
+    if not any(needle in squeezed for needle in needles):
+        return
+    offsets = list(accumulate((len(token) for _, _, token in tokens), initial=0))
+    if offsets.pop() != len(squeezed):  # a letter that changes length in lower case: positions would be wrong
         return
     for needle, is_phone in needles.items():
         start = squeezed.find(needle)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from itertools import chain
 
 from reports.deid.findings import Finding
+from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
 _MACROS = {
@@ -28,13 +28,11 @@ _MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{W
 
 _LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
 _LOOK_BACK = 24
-_AROUND = 90
-"""Characters; longer than any cue with what may stand between it and what it hides."""
 _SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
 _SPECIALTY += ("oscopy", "graphy", "itis", "osis")
 _PART = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _PAIR = re.compile(
-    r"(?<![\w])([A-Za-z][a-z]{1,14}|[A-Z]{2,15})[ \t]{1,2}(?:[A-Z]\.?[ \t])?([A-Z][A-Za-z'-]{1,30})(?![\w])"
+    r"(?<![\w])([A-Z][a-z]{1,14}|[A-Z]{2,15})[ \t]{1,2}(?:[A-Z]\.?[ \t])?([A-Z][A-Za-z'-]{1,30})(?![\w])"
 )
 
 
@@ -47,9 +45,10 @@ class Rule:
     filter: bool
     trust: bool
     require_digits: int
+    starts: tuple[str, ...]
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
-    around: re.Pattern[str] | None
+    digits: re.Pattern[str] | None
     before: re.Pattern[str] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
@@ -62,20 +61,50 @@ def rules() -> tuple[Rule, ...]:
     return tuple(_rule(entry) for entry in table["rule"])
 
 
-def apply_rules(text: str) -> Iterator[Finding]:
+def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     """Findings of every rule, and of first names that a surname follows."""
-    low = text.lower()
-    for rule in rules():
-        is_possible = not rule.needs or any(part in low for part in rule.needs)
-        if is_possible and (rule.quick is None or rule.quick.search(text)):
-            yield from apply_rule(rule, text)
-    yield from _first_names(text)
+    text, low = tokens.text, tokens.text.lower()
+    starts: dict[int, list[int]] = {}
+    for word, indices in tokens.places.items():
+        for number in _rules_from(word):
+            starts.setdefault(number, []).extend(tokens.words[index][0] for index in indices)
+    for number, rule in enumerate(rules()):
+        if rule.starts:
+            yield from _findings(rule, _matches_at(rule.pattern, text, sorted(starts.get(number, ()))), text)
+        elif _is_possible(rule, tokens, low):
+            yield from _findings(rule, rule.pattern.finditer(text), text)
+    yield from _first_names(tokens)
 
 
-def apply_rule(rule: Rule, text: str) -> Iterator[Finding]:
-    """Findings of one rule."""
-    windows = _windows(rule.around, text) if rule.around else [(0, len(text))]
-    for match in chain.from_iterable(rule.pattern.finditer(text, *window) for window in windows):
+def apply_rule(rule: Rule, text: str) -> list[Finding]:
+    """Findings of one rule wherever its pattern matches: slower than `apply_rules`, which looks where it may match."""
+    return list(_findings(rule, rule.pattern.finditer(text), text))
+
+
+@lru_cache(maxsize=1 << 16)
+def _rules_from(word: str) -> tuple[int, ...]:
+    """The numbers of the rules whose matches may begin with this word."""
+    return tuple(number for number, rule in enumerate(rules()) if rule.starts and word.startswith(rule.starts))
+
+
+def _matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
+    """What `finditer` finds, if every match begins at one of the sorted `starts`."""
+    end = 0
+    for start in starts:
+        match = pattern.match(text, start) if start >= end else None
+        if match:
+            end = match.end()
+            yield match
+
+
+def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
+    is_there = not rule.needs or any(part in low for part in rule.needs)
+    is_there = is_there and (rule.digits is None or rule.digits.search(tokens.numerals) is not None)
+    return is_there and (rule.quick is None or rule.quick.search(tokens.text) is not None)
+
+
+def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterator[Finding]:
+    for match in matches:
         start, end = match.span("hide")
         hidden = match["hide"]
         if rule.before and not rule.before.search(text[max(0, start - _LOOK_BACK) : start]):
@@ -92,18 +121,6 @@ def apply_rule(rule: Rule, text: str) -> Iterator[Finding]:
             yield Finding(start, end, rule.kind)
 
 
-def _windows(around: re.Pattern[str], text: str) -> list[tuple[int, int]]:
-    """Ranges before and at what a rule may hide, joined where they meet; the rule is only tried there."""
-    windows: list[tuple[int, int]] = []
-    for match in around.finditer(text):
-        start, end = max(0, match.start() - _AROUND), min(len(text), match.end() + _AROUND)
-        if windows and start <= windows[-1][1]:
-            windows[-1] = (windows[-1][0], end)
-        else:
-            windows.append((start, end))
-    return windows
-
-
 def _rule(entry: dict[str, object]) -> Rule:
     pattern = str(entry["pattern"])
     for name in ("{NAME}", "{FULL}", "{WORD}", "{GAP}"):
@@ -115,7 +132,8 @@ def _rule(entry: dict[str, object]) -> Rule:
         trust=bool(entry.get("trust")),
         require_digits=int(str(entry.get("require_digits", 0))),
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
-        around=re.compile(str(entry["around"])) if "around" in entry else None,
+        digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
+        starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
@@ -169,10 +187,10 @@ def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
     return parts[0].start(), parts[-1].end()
 
 
-def _first_names(text: str) -> Iterator[Finding]:
+def _first_names(tokens: Tokens) -> Iterator[Finding]:
     """A common first name with a surname after it: "Maria Gonzalez is a 45 year old"."""
-    for match in _PAIR.finditer(text):
-        first, second = match[1], match[2].lower()
-        is_name = first[0].isupper() and first.lower() in words().first_names
-        if is_name and (second in words().surnames or not _is_ordinary(second)):
-            yield Finding(match.start(), match.end(), "NAME")
+    for name in words().first_names & tokens.places.keys():
+        for index in tokens.places[name]:
+            match = _PAIR.match(tokens.text, tokens.words[index][0])
+            if match and ((second := match[2].lower()) in words().surnames or not _is_ordinary(second)):
+                yield Finding(match.start(), match.end(), "NAME")

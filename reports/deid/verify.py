@@ -63,10 +63,10 @@ def _split(plain: str) -> list[str]:
 def _without_eponyms(parts: list[str]) -> list[str]:
     """Words with those of disease names struck out: "baker s cyst", "hill sachs"."""
     kept = list(parts)
-    for index, part in enumerate(parts):
+    for index in [index for index, part in enumerate(parts) if part in words().eponyms]:
         nexts = parts[index + 1 : index + 3]
         nexts = nexts[1:] if nexts[:1] == ["s"] else nexts
-        if nexts and nexts[0] in words().eponyms.get(part, ()):
+        if nexts and nexts[0] in words().eponyms[parts[index]]:
             kept[index] = "-"
             if nexts[0] in words().eponyms:
                 kept[parts.index(nexts[0], index)] = "-"
@@ -120,10 +120,10 @@ def _has_name(parts: list[str], value: str) -> bool:
     names = [part for part in _split(value) if len(part) > 1 and part not in words().not_parts]
     plain = {name for name in names if len(name) > 2 and name not in words().ordinary}
     plain -= words().prefixes
-    if plain & set(parts):
+    if not plain.isdisjoint(parts):
         return True
-    pairs = set(pairwise(parts))
     weak = [name for name in names if name not in plain and name not in words().prefixes]
+    pairs = set(pairwise(parts)) if not set(weak).isdisjoint(parts) else set()
     together = any((one, other) in pairs for one in weak for other in names if one != other)
     return (len(names) > 1 and together) or any((title, name) in pairs for title in _TITLES for name in weak)
 
@@ -139,7 +139,7 @@ def _date(value: str) -> date | None:
 
 
 def _has_date(plain: str, day: date) -> bool:
-    return any(_bounded(plain, form) for form in _written(day))
+    return f"{day.year}" in plain and any(_bounded(plain, form) for form in _written(day))
 
 
 @lru_cache(maxsize=4096)
