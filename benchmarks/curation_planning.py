@@ -53,7 +53,7 @@ def main(n_series: int = 1_000_000) -> int:
             n_links = plan(Path(folder), ledger, executor, seconds)
         planned = sum(value for name, value in seconds.items() if "not counted" not in name)
         for name, value in seconds.items():
-            print(f"{name:32} {value:8.1f} CPU s")
+            print(f"{name:52} {value:8.1f} CPU s")
         print(f"{n_series:,} series, {n_links:,} links: {planned:.0f} CPU s, ", end="")
         print(f"peak {peak_gb():.2f} GB ({before:.2f} at start)")
     return 0
@@ -109,7 +109,7 @@ def plan(folder: Path, ledger: Ledger, executor: object, seconds: dict[str, floa
     def lap(name: str) -> None:
         nonlocal clock
         now = time.process_time()
-        seconds[name], clock = now - clock, now
+        seconds[f"{name} (peak so far {peak_gb():.2f} GB)"], clock = now - clock, now
 
     accounts.account_files(tables, ledger, pseudonyms)
     identity = resolve_identity(ledger, executor, pseudonyms, config.identity)  # type: ignore[arg-type]

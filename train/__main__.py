@@ -78,9 +78,9 @@ def _export(arguments: argparse.Namespace, progress: Progress) -> Summary:
 def _crops_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
     parser.add_argument("--pair", metavar="ID", help="crops of this pair; without it, of the first batches")
-    parser.add_argument("--out", metavar="PNG", type=Path, required=True, help="the picture")
+    parser.add_argument("--out", metavar="PNG", type=Path, help="the draws as a picture")
     parser.add_argument("--rows", metavar="N", type=int, default=6, help="how many draws (default 6)")
-    parser.add_argument("--table", metavar="PARQUET", type=Path, help="also write the draws as a table")
+    parser.add_argument("--table", metavar="PARQUET", type=Path, help="the draws as a table")
     _config_arguments(parser)
 
 
@@ -89,6 +89,8 @@ def _crops(arguments: argparse.Namespace, progress: Progress) -> Summary:
 
     if arguments.rows < 1:
         raise ConfigError("--rows must be at least 1")
+    if not (arguments.out or arguments.table):
+        raise ConfigError("give --out for a picture of the draws, --table for a table, or both")
     config = load_config(arguments.config, _words(arguments))
     return show_crops(
         arguments.dataset,

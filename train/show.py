@@ -6,6 +6,7 @@ in the data set or has no located sentence; a run without an alignment head.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,7 +21,7 @@ from t3dkit.progress import Progress
 from t3dkit.tables import write_table
 from train.batch import Batcher, in_crop
 from train.bench import Bench
-from train.catalogue import read_catalogue
+from train.catalogue import Catalogue, read_catalogue
 from train.config import Config
 from train.crops import Draw, covered, draw, draw_views
 from train.models import as_query
@@ -52,9 +53,9 @@ DRAWS = pa.schema(
 
 
 def show_crops(
-    dataset_root: Path, config: Config, *, pair_id: str | None, out: Path, n_rows: int, table: Path | None
+    dataset_root: Path, config: Config, *, pair_id: str | None, out: Path | None, n_rows: int, table: Path | None
 ) -> dict[str, Any]:
-    """Draw crops of a pair, or of the first batches of training; returns the summary.
+    """Draw crops of a pair, or of the first batches of training, as a picture, a table or both; returns the summary.
 
     Raises
     ------
@@ -72,6 +73,15 @@ def show_crops(
             draw(catalogue, seed=config.loop.seed, step=row // size, slot=row % size, n_slots=size)
             for row in range(n_rows)
         ]
+    if out:
+        _write_picture(out, draws, dataset, catalogue, config)
+    if table:
+        write_table(table, [as_row(row, drawn) for row, drawn in enumerate(draws)], DRAWS)
+    summary: Summary = {"draws": len(draws), "regions": sorted({drawn.region for drawn in draws})}
+    return {"picture": out.name, **summary} if out else summary
+
+
+def _write_picture(out: Path, draws: Sequence[Draw], dataset: Dataset, catalogue: Catalogue, config: Config) -> None:
     tokens = train_tokens([one.text for one in catalogue.sentences], config.text)
     with TemporaryDirectory() as cache:
         batcher = Batcher(catalogue, VolumeStore(dataset, Path(cache)), tokens, config)
@@ -85,9 +95,6 @@ def show_crops(
             ]
             rows.append(Row(panels, said))
         write_png(out, crop_rows(rows, config.intensity))
-    if table:
-        write_table(table, [as_row(row, drawn) for row, drawn in enumerate(draws)], DRAWS)
-    return {"picture": out.name, "draws": len(draws), "regions": sorted({drawn.region for drawn in draws})}
 
 
 def search(run_folder: Path, dataset_root: Path, words: str, *, out: Path, n_rows: int, progress: Progress) -> Summary:

@@ -7,6 +7,7 @@ token, with a foreign Host or Origin header, or for anything but the data set's 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import threading
 from collections import OrderedDict
@@ -27,6 +28,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Route
 
 from curation.audit.casebook import Casebook
+from curation.audit.crops import MAX_SIZE_VOX, NoCropsError, crop_png, draws_of
 from curation.audit.lists import (
     agreement_page,
     distributions_page,
@@ -87,7 +89,7 @@ class AccessLog:
     def write(self, request: Request, status: int, *, is_refused: bool) -> None:
         """Add a line."""
         path = request.url.path
-        if path.startswith(("/slice/", "/thumbnail/", "/volume/", "/crops/", "/assets/")):
+        if path.startswith(("/slice/", "/thumbnail/", "/volume/", "/crops/", "/crop/", "/assets/")):
             return
         at = datetime.now(UTC).isoformat(timespec="seconds")
         known = not is_refused and status < 400
@@ -172,7 +174,7 @@ class Audit:
         self.store = VerdictStore(root)
         self.shelf = VolumeShelf(self.book)
         self.book.worklist.facets  # noqa: B018 - built before the first request waits for it
-        self._writing = threading.Lock()
+        self._writing, self._drawing = threading.Lock(), threading.Lock()
 
     def worklist(self, request: Request) -> Response:
         """The worklist, narrowed by the query."""
@@ -267,6 +269,31 @@ class Audit:
             raise HTTPException(404, "no such volume")
         return FileResponse(path, media_type="application/octet-stream", headers={"Cache-Control": "no-store"})
 
+    def crops(self, request: Request) -> Response:
+        """What training would draw for the sentences of a pair."""
+        case = self.book.case(request.path_params["pair_id"])
+        if case is None:
+            raise HTTPException(404, "no such pair")
+        verdict = verdicts_of(self.book, self.store).get(case.pair["pair_id"])
+        try:
+            with self._drawing:  # one process at a time, however often the button is pressed
+                draws = draws_of(self.book.dataset, case, verdict)
+        except NoCropsError as error:
+            return JSONResponse({"said": str(error), "draws": {}})
+        return JSONResponse({"said": "", "draws": draws})
+
+    def crop(self, request: Request) -> Response:
+        """One slice of a crop as PNG."""
+        asked = request.path_params["place"].split(".")
+        window = request.query_params.get("window", "soft")
+        if len(asked) != 5 or not all(re.fullmatch(r"-?\d{1,5}", part) for part in asked) or window not in WINDOWS:
+            raise HTTPException(404, "no such crop")
+        *start, size, index = map(int, asked)
+        if not 0 < size <= MAX_SIZE_VOX:
+            raise HTTPException(404, "no such crop")
+        png = crop_png(self._voxels(request), start, size, index=index, window=window)
+        return Response(png, media_type="image/png", headers={"Cache-Control": "private, max-age=600"})
+
     async def verdict(self, request: Request) -> Response:
         """Record a verdict, or take the latest one back."""
         pair_id = request.path_params["pair_id"]
@@ -360,6 +387,8 @@ def application(
             Route("/slice/{volume_id}/{plane}/{index:int}.png", audit.slice),
             Route("/thumbnail/{volume_id}.png", audit.thumbnail),
             Route("/volume/{volume_id}", audit.volume),
+            Route("/crops/{pair_id}", audit.crops),
+            Route("/crop/{volume_id}/{place}.png", audit.crop),
             Route("/verdict/{pair_id:path}", audit.verdict, methods=["POST"]),
             Route("/assets/{name}", audit.asset),
         ],

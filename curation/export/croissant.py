@@ -66,6 +66,7 @@ FIELDS = {
     "findings": ("sc:Text", "Findings section"),
     "impression": ("sc:Text", "Impression section"),
     "language": ("sc:Text", "Language code of the report"),
+    "verdict": ("sc:Text", "Verdict of the audit, empty where nobody looked"),
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.contract import SPLITS, Dataset
+from curation.contract import SPLITS, VERDICTS, Dataset
 from t3dkit.atomic import atomic_path
 from t3dkit.errors import ConfigError, DataError
 
@@ -26,11 +26,14 @@ class Case:
     ----------
     pair, volume, report : mapping
         Rows of the tables.
+    verdict : str or None
+        What the audit says of the pair; never one that excludes it.
     """
 
     pair: dict[str, Any]
     volume: dict[str, Any]
     report: dict[str, Any]
+    verdict: str | None = None
 
     def section(self, name: str) -> str:
         """The text of all sections of one name, joined by a newline; "" where there is none."""
@@ -54,7 +57,7 @@ def released_cases(dataset: Dataset) -> dict[str, list[Case]]:
     reports = {row["report_id"]: row for row in dataset.rows("reports")}
     cases = {
         split: [
-            Case(pair, volumes[pair["volume_id"]], reports[pair["report_id"]])
+            Case(pair, volumes[pair["volume_id"]], reports[pair["report_id"]], dataset.verdicts.get(pair["pair_id"]))
             for pair in dataset.trainable_pairs(split)
         ]
         for split in SPLITS
@@ -62,6 +65,12 @@ def released_cases(dataset: Dataset) -> dict[str, list[Case]]:
     if not any(cases.values()):
         raise DataError("the data set has no pair to hand over")
     return cases
+
+
+def verdict_counts(dataset: Dataset) -> dict[str, int]:
+    """Verdict -> pairs that have it, the excluded ones, which do not leave, counted as well; "none" -> not audited."""
+    given = [dataset.verdicts.get(row["pair_id"], "none") for row in dataset.rows("pairs")]
+    return {name: given.count(name) for name in (*VERDICTS, "none") if name in given}
 
 
 def new_folder(out: Path, dataset: Dataset) -> Path:

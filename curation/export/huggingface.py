@@ -12,8 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.contract import SENTENCES, Dataset
-from curation.export.handover import Case, new_folder, place_plain_volumes, plain_name, released_cases
+from curation.contract import EXCLUDING_VERDICTS, SENTENCES, Dataset
+from curation.export.handover import (
+    Case,
+    new_folder,
+    place_plain_volumes,
+    plain_name,
+    released_cases,
+    verdict_counts,
+)
 from t3dkit.atomic import write_text
 from t3dkit.tables import write_table
 
@@ -30,6 +37,7 @@ SCHEMA = pa.schema(
         ("findings", pa.string()),
         ("impression", pa.string()),
         ("language", pa.string()),
+        ("verdict", pa.string()),  # of the audit; null where nobody looked
         ("spacing_mm", pa.list_(pa.float64())),
         ("shape_ijk", pa.list_(pa.int32())),
         ("body_regions", pa.list_(pa.string())),
@@ -53,13 +61,24 @@ def export_huggingface(dataset: Dataset, out: Path) -> dict[str, Any]:
         rows = [_row(case, sentences.get(case.report["report_id"], [])) for case in cases[split]]
         write_table(out / split / "metadata.parquet", rows, SCHEMA, sort_by=("pair_id",))
     card = (dataset.root / "README.md").read_text(encoding="utf-8")
-    write_text(out / "README.md", _front_matter(dataset, splits) + card)
+    write_text(out / "README.md", _front_matter(dataset, splits) + card.rstrip("\n") + _audited(dataset))
     return {
         "format": "huggingface",
         "out": str(out),
         "pairs": sum(map(len, cases.values())),
         "volumes": n_volumes,
+        "verdicts": verdict_counts(dataset),
     }
+
+
+def _audited(dataset: Dataset) -> str:
+    """What the audit said of how many pairs, as a section of the card."""
+    rows = [
+        f"| {name.replace('_', ' ')} | {n} | {'no' if name in EXCLUDING_VERDICTS else 'yes'} |"
+        for name, n in verdict_counts(dataset).items()
+    ]
+    head = ["", "", "## Audit", "", "| verdict | pairs | in this folder |", "| --- | ---: | --- |"]
+    return "\n".join([*head, *rows, ""])
 
 
 def _row(case: Case, sentences: list[dict[str, Any]]) -> dict[str, Any]:
@@ -71,6 +90,7 @@ def _row(case: Case, sentences: list[dict[str, Any]]) -> dict[str, Any]:
         "findings": case.section("findings"),
         "impression": case.section("impression"),
         "language": case.report["language"],
+        "verdict": case.verdict,
         "spacing_mm": case.volume["spacing_mm"],
         "shape_ijk": case.volume["shape_ijk"],
         "body_regions": case.volume["body_regions"],

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.contract import Dataset
-from curation.export.handover import Case, new_folder, place_file, place_volumes, released_cases
+from curation.export.handover import Case, new_folder, place_file, place_volumes, released_cases, verdict_counts
 from t3dkit.atomic import write_json
 
 
@@ -34,6 +34,7 @@ def export_monai(dataset: Dataset, out: Path) -> dict[str, Any]:
             "tensorImageSize": "3D",
             "modality": {"0": dataset.manifest["config"]["volumes"]["modality"]},
             "labels": {name: {str(v): label for v, label in dataset.label_names(name).items()} for name in names},
+            "verdicts": verdict_counts(dataset),
             "numTraining": len(lists["train"]),
             "numValidation": len(lists["validation"]),
             "numTest": len(lists["test"]),
@@ -42,7 +43,13 @@ def export_monai(dataset: Dataset, out: Path) -> dict[str, Any]:
             "test": lists["test"],
         },
     )
-    return {"format": "monai", "out": str(out), "pairs": len(everyone), "volumes": n_volumes}
+    return {
+        "format": "monai",
+        "out": str(out),
+        "pairs": len(everyone),
+        "volumes": n_volumes,
+        "verdicts": verdict_counts(dataset),
+    }
 
 
 def _item(dataset: Dataset, case: Case, names: list[str], out: Path) -> dict[str, Any]:
@@ -53,6 +60,7 @@ def _item(dataset: Dataset, case: Case, names: list[str], out: Path) -> dict[str
         "impression": case.section("impression"),
         "pair_id": case.pair["pair_id"],
         "patient_id": case.pair["patient_id"],
+        "verdict": case.verdict,
     }
     for name in names:
         source = dataset.label_path(name, case.volume["volume_id"])

@@ -121,6 +121,20 @@ def test_a_click_in_the_volume_lists_its_sentences_and_one_of_them_leads_back(vi
     assert crosshair(page) == [6, 7, 9]
 
 
+def test_the_crops_of_training_are_shown_for_the_chosen_sentence(page, address):
+    page.goto(f"{address}/?token={TOKEN}")
+    page.goto(f"{address}/case/pair-1")
+    page.keyboard.press("c")
+    page.locator("#crop-list img").first.wait_for(timeout=60_000)
+    assert page.locator("#crop-list img").count() == 4  # two draws of two views
+    page.wait_for_function("[...document.querySelectorAll('#crop-list img')].every((one) => one.naturalWidth > 0)")
+    assert "spleen" in page.inner_text("#crop-list")
+    page.click("button.sentence >> nth=1")
+    assert "pleura" in page.inner_text("#crop-list")
+    assert serious(page) == []
+    assert page.troubles == []
+
+
 def with_pointer(root, *, series):
     """The second report's second sentence points at image 40; images 1 to 90 lie 1 mm apart from above down."""
     data = Dataset.open(root)

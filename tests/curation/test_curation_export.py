@@ -17,9 +17,12 @@ from t3dkit.tables import write_table
 
 @pytest.fixture
 def judged(own_dataset: Path) -> Path:
-    """The small data set with one pair rejected."""
-    pair_id = Dataset.open(own_dataset).rows("pairs")[0]["pair_id"]
-    rows = [{"pair_id": pair_id, "verdict": "wrong_report", "updated_at": "2021-01-01T00:00:00Z"}]
+    """The small data set with one pair rejected and one accepted."""
+    rejected, accepted = (row["pair_id"] for row in Dataset.open(own_dataset).rows("pairs")[:2])
+    rows = [
+        {"pair_id": pair_id, "verdict": verdict, "updated_at": "2021-01-01T00:00:00Z"}
+        for pair_id, verdict in ((rejected, "wrong_report"), (accepted, "accept"))
+    ]
     write_table(own_dataset / "verdicts.parquet", rows, VERDICT_ROWS)
     return own_dataset
 
@@ -101,6 +104,26 @@ def test_mlcroissant_validates_it(judged: Path, tmp_path: Path):
     records = [record for split in splits for record in described.records(split)]
     pair_ids = {value.decode() for record in records for key, value in record.items() if key.endswith("/pair_id")}
     assert pair_ids == released(judged)
+
+
+def test_every_format_lists_the_verdicts(judged: Path, tmp_path: Path, capsys):
+    data = Dataset.open(judged)
+    accepted = next(pair_id for pair_id, verdict in data.verdicts.items() if verdict == "accept")
+    for kind in ("monai", "huggingface", "croissant"):
+        out = tmp_path / kind
+        assert export(judged, out, kind) == 0
+        summary = json.loads(capsys.readouterr().out)
+        assert summary["verdicts"] == {"accept": 1, "wrong_report": 1, "none": 2}
+        if kind == "monai":
+            told = json.loads((out / "dataset.json").read_text())
+            items = [item for part in ("training", "validation", "test") for item in told[part]]
+            assert told["verdicts"] == summary["verdicts"]
+        else:
+            items = [row for path in out.glob("*/metadata.parquet") for row in pq.read_table(path).to_pylist()]
+            assert "| wrong report | 1 | no |" in (out / "README.md").read_text()
+        assert {item["pair_id"]: item["verdict"] for item in items} == {
+            item["pair_id"]: "accept" if item["pair_id"] == accepted else None for item in items
+        }
 
 
 @pytest.mark.parametrize("kind", ["monai", "huggingface", "croissant"])

@@ -6,6 +6,7 @@ const facts = JSON.parse(document.getElementById("facts").dataset.facts);
 const axes = { axial: [2, 0, 1], coronal: [1, 0, 2], sagittal: [0, 1, 2] };
 const shape = facts.shape_ijk, spacing = facts.spacing_mm;
 const state = { at: shape.map((n) => Math.floor(n / 2)), window: "soft", chosen: null, all: false, hu: null };
+let crops = null; // sentence -> draws of training, once asked for
 let viewer = null; // NiiVue, once it holds the volume
 const make = (name, attributes) => {
   const node = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -144,6 +145,7 @@ const choose = (button) => {
   button.scrollIntoView({ block: "nearest" });
   if (said) say(said);
   markHere();
+  showCrops();
 };
 
 const step = (delta) => {
@@ -175,7 +177,7 @@ for (const plane of planes) {
     markHere();
   });
 }
-const setWindow = (name) => { state.window = name; draw(); };
+const setWindow = (name) => { state.window = name; draw(); showCrops(); };
 const windows = [...document.querySelectorAll("button.window")];
 for (const button of windows) button.addEventListener("click", () => setWindow(button.dataset.window));
 const toggleAll = () => { state.all = !state.all; draw(); };
@@ -233,6 +235,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "j") step(1);
   else if (event.key === "k") step(-1);
   else if (event.key === "b") toggleAll();
+  else if (event.key === "c") askCrops();
   else if (event.key === "v" && !load.hidden) load.click();
   else if (event.key === "i") { event.preventDefault(); jump.select(); }
   else if (event.key === "t") { event.preventDefault(); note.focus(); }
@@ -245,6 +248,45 @@ document.addEventListener("keydown", (event) => {
 }, { capture: true });
 draw();
 markHere();
+
+// Two draws of the chosen sentence, each with its two views and what is said about them.
+const cropList = document.getElementById("crop-list"), cropsState = document.getElementById("crops-state");
+const textOf = (id) => (sentences.find((button) => button.dataset.sentence === id)?.textContent ?? "").trim();
+const showCrops = () => {
+  cropList.replaceChildren();
+  if (!crops) return;
+  const draws = crops[state.chosen] || [];
+  cropsState.textContent = draws.length ? "" : state.chosen ? "none for this sentence" : "choose a sentence";
+  for (const draw of draws)
+    for (const view of draw.views) {
+      const figure = document.createElement("figure");
+      const picture = document.createElement("img");
+      picture.src = `/crop/${facts.volume_id}/${[...view.start, draw.size, view.index].join(".")}.png?window=${state.window}`;
+      picture.width = picture.height = 150;
+      picture.alt = `axial slice of a crop on ${draw.region.replaceAll("_", " ")}`;
+      const caption = document.createElement("figcaption");
+      const others = view.sentences.filter((one) => one.sentence_id !== state.chosen);
+      caption.textContent = `${draw.region.replaceAll("_", " ")}, ${draw.size} voxels, covers ${Math.round(100 * (view.sentences[0]?.covered ?? 0))} %`
+        + (others.length ? `; also said of it: ${others.map((one) => textOf(one.sentence_id)).join(" ")}` : "");
+      figure.append(picture, caption);
+      cropList.append(figure);
+    }
+};
+const askCrops = async () => {
+  cropsState.textContent = "asking training for its draws, some seconds";
+  try {
+    const answer = await fetch(`/crops/${facts.pair_id}`);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    const told = await answer.json();
+    crops = told.draws;
+    if (!state.chosen && Object.keys(crops).length) choose(sentences.find((button) => button.dataset.sentence in crops));
+    showCrops();
+    if (told.said) cropsState.textContent = told.said;
+  } catch (error) {
+    cropsState.textContent = `no answer (${error.message})`;
+  }
+};
+document.getElementById("draw-crops").addEventListener("click", askCrops);
 
 const viewerState = document.getElementById("viewer-state"), load = document.getElementById("load");
 const startViewer = async (isAsked) => {
