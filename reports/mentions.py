@@ -94,8 +94,9 @@ def find_mentions(
         anatomy = _with_stations(anatomy, heads, words, lexicon)
     findings = [(hit.start, hit.end) for hit in hits if _is_finding(hit.value)]
     sides = [(hit.start, hit.end, hit.value.side) for hit in hits if hit.value.kind == "side"]
-    anatomy.sort(key=lambda m: (m.start, m.end, m.stem))
-    return Mentions(tuple(_marked_lists(anatomy, words, small)), tuple(sides), tuple(findings))
+    if len(anatomy) > 1:
+        anatomy = _marked_lists(sorted(anatomy, key=lambda m: (m.start, m.end, m.stem)), words, small)
+    return Mentions(tuple(anatomy), tuple(sides), tuple(findings))
 
 
 def _marked_lists(anatomy: Sequence[Mention], words: Sequence[Word], small: Grammar) -> list[Mention]:
