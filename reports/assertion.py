@@ -11,17 +11,15 @@ for is uncertain: it says nothing about this picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
 from reports.records import Assertion
-from reports.vocabulary import Hit, Trie, Word
-
-T = TypeVar("T")
+from reports.vocabulary import Hit, Trie, Tries, Word
 
 
 @dataclass(frozen=True)
@@ -44,11 +42,8 @@ class Judgement:
 
 
 class _Rules(NamedTuple):
-    cues: Trie[frozenset[str]]
-    normal: Trie[str]
+    phrases: Tries  # cues, normal, compared, terminators
     limited: Trie[str]
-    compared: Trie[str]
-    terminators: Trie[str]
     restart: frozenset[str]
     verbs: frozenset[str]
     alone: frozenset[str]
@@ -74,11 +69,8 @@ def _rules(language: str) -> _Rules:
     scope = data["scope"]
     reach = {name.removeprefix("reach_"): int(n) for name, n in scope.items() if name.startswith("reach_")}
     return _Rules(
-        cues,
-        _phrases(data["normal"]),
+        Tries(cues, _phrases(data["normal"]), _phrases(data["compared"]), _phrases({"phrases": scope["terminators"]})),
         _phrases(data["limited"]),
-        _phrases(data["compared"]),
-        _phrases({"phrases": scope["terminators"]}),
         frozenset(scope["restart"]),
         frozenset(scope["verbs"]),
         frozenset(scope["alone"]),
@@ -116,13 +108,11 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], l
         One of `reports.grammar.tagged_languages`.
     """
     rules = _rules(language)
-    lowers = {word.lower for word in words}
-    cues = _hits(rules.cues, words, lowers)
-    normal = [hit for hit in _hits(rules.normal, words, lowers) if hit.value == "phrases"]
+    cues, found_normal, compared, stops = rules.phrases.find(words)
+    normal = [hit for hit in found_normal if hit.value == "phrases"]
     # "if pain persists": a condition compares nothing
-    is_compared = bool(words) and words[0].lower not in rules.conditions and _has_phrase(rules.compared, words, lowers)
-    stops = {index for hit in _hits(rules.terminators, words, lowers) for index in range(hit.start, hit.end)}
-    breaks = stops | _restarts(words, rules)
+    is_compared = any(hit.value == "phrases" for hit in compared) and words[0].lower not in rules.conditions
+    breaks = {index for hit in stops for index in range(hit.start, hit.end)} | _restarts(words, rules)
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
     if judged:
         assertion = min(judged, key=_POSITIVITY.__getitem__)
@@ -130,24 +120,16 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], l
     return _judge_without_finding(words, cues, normal, is_compared, rules)
 
 
-def _hits(phrases: Trie[T], words: Sequence[Word], lowers: Set[str]) -> list[Hit[T]]:
-    return [] if phrases.is_absent(lowers) else list(phrases.find(words))
-
-
-def _has_phrase(phrases: Trie[str], words: Sequence[Word], lowers: Set[str]) -> bool:
-    return any(hit.value == "phrases" for hit in _hits(phrases, words, lowers))
-
-
 _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}
 
 
 def _restarts(words: Sequence[Word], rules: _Rules) -> set[int]:
     """Indices of words that begin a new statement after a comma or "and"."""
+    joints, restart = rules.joints, rules.restart
     return {
         index
-        for index in range(1, len(words))
-        if words[index - 1].lower in rules.joints
-        and (words[index].lower in rules.restart or words[index].lower.isdigit())
+        for index, (before, word) in enumerate(pairwise(words), 1)
+        if before.lower in joints and (word.lower in restart or word.lower.isdigit())
     }
 
 
@@ -219,7 +201,7 @@ def _judge_without_finding(
 ) -> Judgement:
     if normal:
         return Judgement("absent", True, is_compared)
-    is_limited = any(True for _ in rules.limited.find(words))
+    is_limited = bool(rules.limited.find(words))
     # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything
     denials = [cue for cue in cues if "absent pre" in cue.value and cue.end < len(words)]
     if not is_limited and any(words[cue.start].lower not in rules.not_words for cue in denials):

@@ -36,9 +36,9 @@ _CONTROL = re.compile(
 _NEWLINE = re.compile("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]")
 _HARD_NEWLINE = frozenset(f"\x0c{BREAK}")
 _SPACES = re.compile(" {2,}")
-_COMMA_AFTER_STOP = re.compile(r"(?<=[.:?!]) {0,4},(?=\s*\S)")
-_COMMA_BEFORE_HEADING = re.compile(r"(?<=[A-Za-z0-9)\]]) ?,(?=[A-Z][A-Za-z&/ -]{1,60}:)")
-_COMMA_BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9)]),(?=[A-Z][a-z]{2})")
+_COMMA_AFTER_STOP = re.compile(r"[.:?!] {0,4},(?=\s*\S)")
+_COMMA_BEFORE_HEADING = re.compile(r",(?=[A-Z][A-Za-z&/ -]{1,60}:)")
+_COMMA_BEFORE_CAPITAL = re.compile(r",(?=[A-Z][a-z]{2})(?<=[a-z0-9)],)")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
 _KEYWORDS_AT_LEAST = 5
@@ -117,12 +117,15 @@ def _rewrite(text: str, origin: list[int], edits: list[Edit]) -> tuple[str, list
 
 def _comma_breaks(text: str) -> list[Edit]:
     """Line breaks that an export wrote as commas: ``FINDINGS:,The liver is normal.,IMPRESSION:,``."""
-    after_stop = [m for m in _COMMA_AFTER_STOP.finditer(text) if not _is_abbreviation(text, m.start())]
+    after_stop = [m for m in _COMMA_AFTER_STOP.finditer(text) if not _is_abbreviation(text, m.start() + 1)]
     if len(after_stop) < 2:
         return []
-    spans = {(m.start(), m.end()) for m in after_stop}
-    for pattern in (_COMMA_BEFORE_HEADING, _COMMA_BEFORE_CAPITAL):
-        spans |= {(m.start(), m.end()) for m in pattern.finditer(text)}
+    spans = {(m.start() + 1, m.end()) for m in after_stop}
+    spans |= {(m.start(), m.end()) for m in _COMMA_BEFORE_CAPITAL.finditer(text)}
+    for match in _COMMA_BEFORE_HEADING.finditer(text):
+        start = match.start() - (text[match.start() - 1] == " ")
+        if start > 0 and (text[start - 1].isascii() and text[start - 1].isalnum() or text[start - 1] in ")]"):
+            spans.add((start, match.end()))
     edits: list[Edit] = []
     for start, end in sorted(spans):
         if not edits or start >= edits[-1][1]:
@@ -168,9 +171,13 @@ def _lines(text: str) -> list[tuple[int, int, str]]:
 
 def _line_edits(text: str, headings: Container[str]) -> tuple[list[Edit], list[tuple[int, int]]]:
     """Join wrapped lines, break the others, leave out page furniture."""
-    lines = _lines(text)
-    kept = [line for line in lines if not _is_furniture(text[line[0] : line[1]])]
-    dropped = [(start, end) for start, end, _ in lines if _is_furniture(text[start:end])]
+    kept: list[tuple[int, int, str]] = []
+    dropped: list[tuple[int, int]] = []
+    for line in _lines(text):
+        if _is_furniture(text[line[0] : line[1]]):
+            dropped.append(line[:2])
+        else:
+            kept.append(line)
     if not kept:
         return ([(0, len(text), "")] if text else []), dropped
     width = _wrap_width([text[start:end] for start, end, _ in kept])
@@ -191,11 +198,17 @@ def _wrap_width(lines: list[str]) -> int:
     """
     longest = sorted(len(line) for line in lines if len(line) <= MAX_WRAP_WIDTH)[-2:]
     is_near = len(longest) == 2 and longest[1] - longest[0] <= WRAP_RAGGED
-    goes_on = any(line[-1] not in ".:?!" and following[0].islower() for line, following in pairwise(lines))
-    long = "".join(line for line in lines if len(line) >= MIN_WRAP_WIDTH)
-    is_capitals = sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
-    is_wrapped = is_near and (goes_on or is_capitals)
+    is_wrapped = is_near and (_goes_on(lines) or _is_in_capitals(lines))
     return max(MIN_WRAP_WIDTH, longest[1]) if is_wrapped else MAX_WRAP_WIDTH
+
+
+def _goes_on(lines: list[str]) -> bool:
+    return any(line[-1] not in ".:?!" and following[0].islower() for line, following in pairwise(lines))
+
+
+def _is_in_capitals(lines: list[str]) -> bool:
+    long = "".join(line for line in lines if len(line) >= MIN_WRAP_WIDTH)
+    return sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
 
 
 @cache

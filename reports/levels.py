@@ -102,11 +102,11 @@ def _is_range(between: str, small: Grammar) -> bool:
 
 def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> Iterator[Level]:
     """Couinaud segments: ``segment IVb``, ``segments 5/6``; only where nothing else in the sentence has segments."""
-    if not is_liver and any(word.lower.startswith(_NOT_LIVER) for word in words):
+    places = [at for at, word in enumerate(words) if word.lower in small.segment_words]
+    if not places or (not is_liver and any(word.lower.startswith(_NOT_LIVER) for word in words)):
         return
-    for at, word in enumerate(words):
-        if word.lower not in small.segment_words:
-            continue
+    for at in places:
+        word = words[at]
         first = at + 1 + (word.lower == "seg" and words[at + 1 : at + 2] != [] and words[at + 1].lower == ".")
         for index in range(first, min(at + 8, len(words))):
             number = _segment_number(words[index])

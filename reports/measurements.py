@@ -28,7 +28,8 @@ _AND = re.compile(r"\band\b", re.IGNORECASE)
 
 def find_measurements_mm(text: str) -> tuple[float, ...]:
     """Lengths of `text` in millimetres: ``3.2 x 1.4 cm`` is (32.0, 14.0), ``3-4 mm`` is (3.0, 4.0)."""
-    if "m" not in text and "M" not in text:
+    lowered = text.lower()
+    if not any(unit in lowered for unit in ("mm", "cm", "imet")):
         return ()
     found = [
         (m.start(), _lengths_mm(m.group())) for m in _LENGTH.finditer(text) if not _SLICE_AFTER.match(text, m.end())

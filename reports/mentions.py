@@ -5,6 +5,7 @@ Enters: the words of a sentence. Leaves: `Mentions`. Refuses: to resolve an abbr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -15,6 +16,7 @@ from reports.levels import liver_segments, rib_numbers, vertebral_levels
 from reports.vocabulary import Hit, Term, TermKind, Trie, Vocabulary, Word, split_words, vocabulary
 
 _STATION_REACH = 12
+_LEVEL = re.compile(r"[CTLS]\d")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def find_mentions(
     hits = [_settle(hit, words, lexicon) for hit in lexicon.terms.find(words)]
     anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
-    if any(word.raw[0] in "CTLS" and word.raw[1:2].isdigit() for word in words):
+    if _LEVEL.search(text):
         anatomy += [Mention(*level, kind="anatomy") for level in vertebral_levels(text, words)]
     is_liver = any(mention.stem == "liver" for mention in anatomy)
     anatomy += [Mention(*level, kind="anatomy") for level in liver_segments(words, small, is_liver=is_liver)]
@@ -92,8 +94,9 @@ def find_mentions(
         anatomy = _with_stations(anatomy, heads, words, lexicon)
     findings = [(hit.start, hit.end) for hit in hits if _is_finding(hit.value)]
     sides = [(hit.start, hit.end, hit.value.side) for hit in hits if hit.value.kind == "side"]
-    anatomy.sort(key=lambda m: (m.start, m.end, m.stem))
-    return Mentions(tuple(_marked_lists(anatomy, words, small)), tuple(sides), tuple(findings))
+    if len(anatomy) > 1:
+        anatomy = _marked_lists(sorted(anatomy, key=lambda m: (m.start, m.end, m.stem)), words, small)
+    return Mentions(tuple(anatomy), tuple(sides), tuple(findings))
 
 
 def _marked_lists(anatomy: Sequence[Mention], words: Sequence[Word], small: Grammar) -> list[Mention]:

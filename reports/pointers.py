@@ -20,6 +20,7 @@ _SHORT = re.compile(r"\(\s?s ?(\d{1,5})[ ,;:/]{0,3}i ?(\d{1,5})\s?\)", re.IGNORE
 _BEHIND_LENGTH = re.compile(r"\d ?[cm]m(?: [a-z]{1,20}){0,3},? \((\d{1,3})[/:](\d{1,4})\)", re.IGNORECASE)
 _IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
 _IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _SERIES_ONLY = re.compile(rf"{_SERIES}\b(?! (?:year|month|week|day|of))", re.IGNORECASE)
 
 SERIES_NUMBERS_AT_MOST = 20
@@ -33,8 +34,7 @@ def find_pointer(text: str) -> ImagePointer | None:
     ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68. Bare numbers, ``(3/45)``,
     are a pointer only straight behind a length.
     """
-    lowered = text.lower()
-    if not any(cue in lowered for cue in ("im", "se", "slice", "(s", "/")):
+    if not _DIGIT.search(text):
         return None
     for pattern, series_group, image_group in (
         (_SERIES_IMAGE, 1, 2),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from reports.grammar import ENGLISH, Grammar, grammar
 from reports.mentions import Mention, Mentions, find_mentions
@@ -111,11 +112,13 @@ def tag_sentence(
     small = grammar(language)
     own = _without_nouns_of_others([mention for mention in mentions.anatomy if mention.start >= body_start])
     free = _merge_compared([side for side in mentions.sides if side[0] >= body_start], words, small)
+    if not own and not context.mentions:
+        return Tags((), _laterality({side for _, _, side in free}, (), set()), mentions)
     sides = _settle_sides(own, free, words, small)
     headed_side = next((m.side for m in context.mentions if m.kind == "side"), "")
     if headed_side:
         sides = [
-            s or ({headed_side} if _has_sides(m.stem, region_tree()) and not m.side else s)
+            s or ({headed_side} if _has_sides(m.stem) and not m.side else s)
             for m, s in zip(own, sides, strict=True)
         ]
     pairs = list(zip(own, _shared_sides(own, sides, words, small), strict=True))
@@ -146,6 +149,8 @@ def tag_sentence(
 
 def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
     """ "bones" where the sentence names the bone, unless they stand in a list or are a finding of their own."""
+    if regions.isdisjoint(_SPECIFIC):
+        return set()
     tree = region_tree()
     listed = {m.stem for m, _ in mentions if m.is_listed or m.kind == "finding"}
     return {
@@ -159,14 +164,13 @@ def _shared_sides(
     own: Sequence[Mention], sides: Sequence[set[str]], words: Sequence[Word], small: Grammar
 ) -> list[set[str]]:
     """The side of a lobe for the effusion "associated" with it."""
-    tree = region_tree()
     shared = list(sides)
     given: set[str] = set()
     for index, mention in enumerate(own):
         end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
         between = {word.lower for word in words[own[index - 1].end : end]} if index else set()
         is_beside = bool(between & small.beside) and not between & (small.separators - small.with_words - {","})
-        is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem, tree)
+        is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem)
         if is_beside and is_open and len(given) == 1:
             shared[index] = set(given)
         given |= shared[index] | ({mention.side} - {""})
@@ -220,15 +224,14 @@ def _settle_sides(
     anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word], small: Grammar
 ) -> list[set[str]]:
     """The sides of each mention; empty where none is said."""
-    tree = region_tree()
     settled: list[set[str]] = []
     used: set[_Side] = set()
     for index, mention in enumerate(anatomy):
-        if mention.side or not _has_sides(mention.stem, tree):
+        if mention.side or not _has_sides(mention.stem):
             settled.append({mention.side} if mention.side else set())
             continue
         previous = anatomy[index - 1] if index else None
-        before = None if small.is_side_behind else _side_before(mention, previous, sides, words, small)
+        before = _side_before(mention, previous, sides, words, small) if sides and not small.is_side_behind else None
         if before:
             used.add(before)
             settled.append({before[2]})
@@ -241,8 +244,8 @@ def _settle_sides(
             settled.append(set(settled[-1]))
         else:
             settled.append(set())
-    for index, mention in enumerate(anatomy):
-        if mention.side or not _has_sides(mention.stem, tree):
+    for index, mention in enumerate(anatomy) if sides else ():
+        if mention.side or not _has_sides(mention.stem):
             continue
         after = _sides_after(index, anatomy, [side for side in sides if side not in used], words, small)
         if settled[index]:  # "left kidney is normal and right has a cyst": a side with no noun of its own
@@ -256,9 +259,10 @@ def _has_noun(side: _Side, anatomy: Sequence[Mention]) -> bool:
     return any(0 <= mention.start - side[1] <= _PREFIX_REACH for mention in anatomy)
 
 
-def _has_sides(stem: str, tree: RegionTree) -> bool:
+@cache
+def _has_sides(stem: str) -> bool:
     is_sided = stem.endswith(("_left", "_right"))
-    return not is_sided and any(tree.sided(stem, side) is not None for side in ("left", "right"))
+    return not is_sided and any(region_tree().sided(stem, side) is not None for side in ("left", "right"))
 
 
 def _side_before(
@@ -288,11 +292,10 @@ def _sides_after(
     index: int, anatomy: Sequence[Mention], sides: Sequence[_Side], words: Sequence[Word], small: Grammar
 ) -> list[_Side]:
     """Side words behind a mention that belong to no later one: ``effusion on the left``, ``kidneys bilaterally``."""
-    tree = region_tree()
     end = last = anatomy[index].end
     limit = len(words)
     for mention in anatomy[index + 1 :]:
-        if mention.start < end or not _has_sides(mention.stem, tree):
+        if mention.start < end or not _has_sides(mention.stem):
             continue
         if not all(word.lower in small.joints_and_articles for word in words[last : mention.start]):
             limit = mention.start
@@ -338,7 +341,7 @@ def _mention_codes(mention: Mention, sides: set[str], tree: RegionTree) -> set[s
     codes = {code for side in wanted if (code := tree.sided(mention.stem, side)) is not None}
     if mention.numbers and codes:
         codes = {f"rib_{side}_{number}" for side in wanted for number in mention.numbers}
-    if codes and _has_sides(mention.stem, tree):
+    if codes and _has_sides(mention.stem):
         return codes
     return {mention.stem if mention.stem in tree else vocabulary().unsided[mention.stem]}
 
