@@ -10,6 +10,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,15 +90,20 @@ def finish_pairs(
     verdicts: Mapping[str, str],
     *,
     source: Sequence[SourceRow] = (),
+    mistaken: AbstractSet[str] = frozenset(),
 ) -> None:
-    """Judge and split the pairs, withhold what leaks, leave out copies; rows of reports without a pair go with them."""
+    """Judge and split the pairs, withhold what leaks, leave out copies and the `mistaken` reports (by id).
+
+    Rows of reports without a pair go with them.
+    """
     suspicions = judge_dataset(tables.rows, source)
     leaking = {row["report_id"] for row in tables.rows["reports"] if matcher.in_text(row["text"])}
     for row in tables.rows["pairs"]:
         row["split"] = split_of(row["patient_id"], split)
         row["verdict"] = verdicts.get(row["pair_id"])
-    pairs = [row for row in tables.rows["pairs"] if row["report_id"] not in leaking]
-    left_out = [(row, DropReason.DEID_LEAK) for row in tables.rows["pairs"] if row["report_id"] in leaking]
+    withheld = dict.fromkeys(mistaken, DropReason.OTHER_PATIENT_NAMED) | dict.fromkeys(leaking, DropReason.DEID_LEAK)
+    pairs = [row for row in tables.rows["pairs"] if row["report_id"] not in withheld]
+    left_out = [(row, withheld[row["report_id"]]) for row in tables.rows["pairs"] if row["report_id"] in withheld]
     volume_hash = {row["volume_id"]: row["sha256"] for row in tables.rows["volumes"]}
     report_key = {row["report_id"]: text_key(row["text"]) for row in tables.rows["reports"]}
     pairs, copies = leave_out_copies(pairs, volume_hash=volume_hash, report_key=report_key)

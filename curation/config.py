@@ -130,6 +130,11 @@ class LinkConfig(_Part):
         default=30, ge=0, description="days a report may be dated after its study, where the report has no study date"
     )
     window_days: int = Field(default=3, ge=0, description="days between study and report for the rule patient_date")
+    other_patient: Literal["drop", "flag"] = Field(
+        default="drop",
+        description="what to do with a pair whose text holds a number or full name of another patient of the export "
+        "and none of its own: drop it, or keep it with the flag TEXT_OTHER_PATIENT",
+    )
 
 
 class SplitConfig(_Part):

@@ -31,6 +31,10 @@ class DropReason(Code):
         "the volume shows a face, which the configuration or a doubtful place forbids to release",
     )
     # pairs
+    OTHER_PATIENT_NAMED = (
+        "OTHER_PATIENT_NAMED",
+        "the text holds a number or full name of another patient of the export, none of its own (`link.other_patient`)",
+    )
     NO_VOLUME = "NO_VOLUME", "no series of the study became a volume"
     NO_SENTENCES = "NO_SENTENCES", "the report holds no sentence"
     DEID_LEAK = "DEID_LEAK", "an identifier is still in the text after de-identification; the report is withheld"

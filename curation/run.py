@@ -33,6 +33,7 @@ from curation.labels import sweep_labels
 from curation.ledger import PASSING, Ledger, open_ledger
 from curation.link import LinkOutcome, link_reports
 from curation.masks import MaskStamps
+from curation.mistaken import naming_others
 from curation.pseudonyms import Pseudonyms, make_key, read_key
 from curation.reasons import DropReason
 from curation.scan import Matcher, searched_identifiers
@@ -303,7 +304,8 @@ class _Run:
         }
         matcher = Matcher(searched_identifiers(self.ledger.query), min_chars=self.config.deid.min_identifier_chars)
         verdicts = assemble.read_verdicts(dataset)
-        assemble.finish_pairs(tables, self.config.split, matcher, verdicts, source=self.source_rows)
+        mistaken = naming_others(self.source_rows) if self.config.link.other_patient == "drop" else set()
+        assemble.finish_pairs(tables, self.config.split, matcher, verdicts, source=self.source_rows, mistaken=mistaken)
         recorded = self.config.recorded()
         manifest = assemble.manifest_of(
             name=self.config.name,

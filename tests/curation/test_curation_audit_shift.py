@@ -31,7 +31,7 @@ def plans():
 def slipped(tmp_path_factory):
     """A data set of which rows FIRST to LAST carry the text of the row before."""
     root = write_export(tmp_path_factory.mktemp("slipped"), plans())
-    (root / "config.toml").write_text(CONFIG)
+    (root / "config.toml").write_text(CONFIG + "[link]\nother_patient = 'flag'\n")
     (root / "key").write_text(KEY)
     rows = [report_row(plan) for plan in plans()]
     for n, (row, plan) in enumerate(zip(rows, plans(), strict=True)):

@@ -1,4 +1,4 @@
-"""Curations on two worker processes, of which one process is killed at a given moment; then the run that goes on.
+"""Curations on two worker processes, of which some are killed at given moments; then the run that goes on.
 
 Run as a program: EXPORT FOLDER, orders as JSON lines on stdin, answers on stdout. Each curation is a fork of this warm
 process, its workers are forks of one warm fork server; else a run would be start-up for nine tenths.
@@ -31,7 +31,7 @@ def main() -> None:
     for line in sys.stdin:
         order = json.loads(line)
         dataset = folder / order["name"]
-        answer = disturbed(export, dataset, order["victim"], order["after_s"])
+        answer = disturbed(export, dataset, order["kills"])
         final = [path for path in dataset.rglob("*.parquet") if not path.name.startswith(".tmp-")]
         answer["torn"] = [path.name for path in final if path.read_bytes()[-4:] != b"PAR1"]
         answer["again"] = os.waitpid(curation(export, dataset, workers=1), 0)[1]
@@ -64,17 +64,18 @@ def curation(export: Path, dataset: Path, *, workers: int) -> int:
     return process
 
 
-def disturbed(export: Path, dataset: Path, victim: str, after_s: float) -> dict:
-    """A curation whose driver, worker or decode child is killed after so many seconds, if it is there by then."""
+def disturbed(export: Path, dataset: Path, kills: list[tuple[str, float]]) -> dict:
+    """A curation of which processes are killed after so many seconds each, in order, as soon as there is one."""
     started = time.monotonic()
     driver = curation(export, dataset, workers=2)
-    killed = False
+    killed: list[str] = []
     status = None
     while status is None:
         ended, code = os.waitpid(driver, os.WNOHANG)
         status = code if ended else None
-        if status is None and not killed and time.monotonic() - started >= after_s:
-            killed = kill_one(victim, driver)
+        for victim, after_s in kills[len(killed) :][: status is None]:
+            if time.monotonic() - started >= after_s and kill_one(victim, driver):
+                killed.append(victim)
         time.sleep(0.002)
     return {"killed": killed, "status": status, "seconds": time.monotonic() - started}
 
@@ -83,7 +84,7 @@ def kill_one(victim: str, driver: int) -> bool:
     """Kill -9 a process of the kind, if there is one."""
     workers = children_of(FORK_SERVER._forkserver_pid)
     decoders = [child for worker in workers for child in children_of(worker) if is_decoder(child)]
-    found = {"driver": [driver], "worker": workers, "child": decoders, "nobody": []}[victim]
+    found = {"driver": [driver], "worker": workers, "child": decoders}[victim]
     for process in found[-1:]:
         try:
             os.kill(process, signal.SIGKILL)
