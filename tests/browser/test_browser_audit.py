@@ -50,10 +50,10 @@ def test_a_sentence_click_moves_the_crosshair_into_its_box(viewer_page, address)
     page = viewer_page
     open_case(page, address)
     for n, start in enumerate(((2, 3, 4), (2, 3, 5))):
-        page.click(f"button.sentence >> nth={n}")
+        page.click(f"[data-sentence] >> nth={n}")
         assert all(low <= at < low + size for at, low, size in zip(crosshair(page), start, (8, 9, 10), strict=True))
         assert page.locator("svg.plane rect.box").count() in (3, 6)  # the effusion is absent on both sides
-        assert page.locator("button.sentence.chosen").count() == 1
+        assert page.locator("[data-sentence].chosen").count() == 1
     assert page.troubles == []
 
 
@@ -61,9 +61,9 @@ def test_a_click_in_a_slice_moves_the_crosshair_there_in_both_viewers(viewer_pag
     """Where the box is drawn is where its voxels are: a click on a corner of the box answers with that corner."""
     page = viewer_page
     open_case(page, address)
-    page.click("button.sentence >> nth=0")
+    page.click("[data-sentence] >> nth=0")
     for plane, axes in (("axial", (0, 1)), ("coronal", (0, 2)), ("sagittal", (1, 2))):
-        page.click("button.sentence >> nth=0")
+        page.click("[data-sentence] >> nth=0")
         box = page.locator(f"svg.plane[data-plane={plane}] rect.box").bounding_box()
         per_voxel = [box["width"] / (8, 9, 10)[axes[0]], box["height"] / (8, 9, 10)[axes[1]]]
         page.mouse.click(box["x"] + per_voxel[0] * 1.5, box["y"] + per_voxel[1] * 2.5)
@@ -110,13 +110,13 @@ def test_from_the_worklist_to_a_verdict_with_the_keyboard_alone(page, address, r
 def test_a_click_in_the_volume_lists_its_sentences_and_one_of_them_leads_back(viewer_page, address):
     page = viewer_page
     open_case(page, address)
-    page.click("button.sentence >> nth=0")
+    page.click("[data-sentence] >> nth=0")
     assert "spleen" in page.inner_text("#here-list")
-    assert page.locator("button.sentence.here").count() >= 1
+    assert page.locator("[data-sentence].here").count() >= 1
     box = page.locator("svg.plane[data-plane=axial] rect.box").bounding_box()
     page.mouse.click(box["x"] - box["width"] / 3, box["y"] + box["height"] / 2)  # beside the box
     page.locator("#here-list", has_text="no sentence").wait_for()
-    page.click("button.sentence >> nth=0")
+    page.click("[data-sentence] >> nth=0")
     page.click("#here-list button >> nth=0")
     assert crosshair(page) == [6, 7, 9]
 
@@ -129,7 +129,7 @@ def test_the_crops_of_training_are_shown_for_the_chosen_sentence(page, address):
     assert page.locator("#crop-list img").count() == 4  # two draws of two views
     page.wait_for_function("[...document.querySelectorAll('#crop-list img')].every((one) => one.naturalWidth > 0)")
     assert "spleen" in page.inner_text("#crop-list")
-    page.click("button.sentence >> nth=1")
+    page.click("[data-sentence] >> nth=1")
     assert "pleura" in page.inner_text("#crop-list")
     assert serious(page) == []
     assert page.troubles == []
@@ -153,7 +153,7 @@ def test_an_image_that_the_report_names_is_shown(page, root, address):
     with_pointer(root, series=3)
     page.goto(f"{address}/?token={TOKEN}")
     page.goto(f"{address}/case/pair-1")
-    page.click("button.sentence >> nth=1")
+    page.click("[data-sentence] >> nth=1")
     assert page.get_attribute("body", "data-crosshair").split(",")[2] == "17"  # 50 mm of 3 mm voxels
     page.keyboard.press("i")
     page.keyboard.type("3/84")

@@ -14,7 +14,7 @@ const make = (name, attributes) => {
   return node;
 };
 const clamp = (value, n) => Math.min(Math.max(value, 0), n - 1);
-const sentences = [...document.querySelectorAll("button.sentence")];
+const sentences = [...document.querySelectorAll("[data-sentence]")];
 
 const planes = [...document.querySelectorAll("svg.plane")].map((svg) => {
   const [across, u, v] = axes[svg.dataset.plane];
@@ -159,7 +159,14 @@ const scroll = (plane, delta) => {
   draw();
 };
 
-for (const button of sentences) button.addEventListener("click", () => choose(button));
+for (const button of sentences) {
+  button.addEventListener("click", () => choose(button));
+  button.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    choose(button);
+  });
+}
 for (const plane of planes) {
   plane.slider.addEventListener("input", () => {
     state.at[plane.across] = Number(plane.slider.value);
