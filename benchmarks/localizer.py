@@ -163,21 +163,26 @@ def demo_cases(export: Path, limit: int | None) -> Iterator[Case]:
         yield Case(f"demo{number}", volume.data, volume.affine_ras, label_map)
 
 
-def cost() -> dict[str, float]:
-    """Seconds and extra memory for a 512x512x600 volume, 0.75x0.75x1 mm: body, lungs and spine in noise."""
-    shape = (512, 512, 600)
-    x, y, z = np.ogrid[-1:1:512j, -1:1:512j, 0:1:600j]
+def trunk(shape: tuple[int, int, int]) -> np.ndarray:
+    """A body (i, j, k) int16, HU, in the order of a file, with lungs and spine in noise, that fills `shape`."""
+    n_x, n_y, n_z = shape
+    x, y, z = np.ogrid[-1 : 1 : n_x * 1j, -1 : 1 : n_y * 1j, 0 : 1 : n_z * 1j]
     draws = np.random.default_rng(0)
     data = np.empty(shape, dtype=np.int16, order="F")
     for k in range(shape[2]):
-        height = float(z[0, 0, k])
         plane = np.full(shape[:2], -1000.0)
         plane[(x / 0.9)[:, :, 0] ** 2 + (y / 0.65)[:, :, 0] ** 2 < 1] = 50
-        if height > 0.55:
+        if float(z[0, 0, k]) > 0.55:
             for middle in (-0.42, 0.42):
                 plane[((x - middle) / 0.3)[:, :, 0] ** 2 + (y / 0.45)[:, :, 0] ** 2 < 1] = -830
         plane[(x / 0.08)[:, :, 0] ** 2 + ((y + 0.42) / 0.14)[:, :, 0] ** 2 < 1] = 320
         data[:, :, k] = plane + draws.normal(0, 20, shape[:2])
+    return data
+
+
+def cost() -> dict[str, float]:
+    """Seconds and extra memory for a 512x512x600 volume, 0.75x0.75x1 mm."""
+    data = trunk((512, 512, 600))
     affine_ras = np.diag([0.75, 0.75, 1.0, 1.0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.process_time()  # of this process: neighbours on the machine do not count
