@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.localizer import REAL_PAIR, Case, read_case
+from benchmarks.localizer_cases import REAL_PAIR, Case, read_case
 from curation.align.atlas import read_atlas
 from curation.align.coarse import make_coarse
 from curation.align.landmarks import Landmarks, find_landmarks

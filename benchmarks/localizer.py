@@ -1,14 +1,17 @@
 """How well the landmark localizer places regions: hit rates and centre errors against masks, and its cost.
 
     python -m benchmarks.localizer VOLUME.nii.gz LABELS.nii.gz [--names labels.json]
-    python -m benchmarks.localizer --demo EXPORT [--studies N]
+    python -m benchmarks.localizer --seeds 9101,9102 [--studies 50] [--rows ROWS.parquet]
     python -m benchmarks.localizer --cost
 
-Without arguments: the cost, then the labelled real volume where the real data lies beside the checkout.
+Without arguments: the cost, then the labelled real volume where the real data lies beside the checkout. With --seeds,
+demo studies of these seeds, painted in memory.
 
 A hit: a crop of 144 mm (96 voxels of 1.5 mm) around the box centre holds at least half of the structure's voxels, or
-the structure's box centre where it is larger than the crop. `random` is the same for a crop placed
-at random in the body.
+the structure's box centre where it is larger than the crop. `random` is the same for a crop placed at random in the
+body. A region of which the scan shows at least 0.3 ml is covered, one of which it shows no voxel is not. A lesion is
+hit when the crop holds its centre, by a crop around the centre of its region's box and by the crops that training
+draws.
 """
 
 from __future__ import annotations
@@ -18,103 +21,125 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
-import nibabel
 import numpy as np
 import pandas as pd
 
+from benchmarks.localizer_cases import REAL_PAIR, Case, Lesion, made_cases, read_case
 from curation.align.locate import locate_regions
 from curation.align.masks import boxes_of_masks, label_map_on_grid, totalsegmentator_classes
-from curation.align.records import LabelMap, RegionBox
+from curation.align.records import Location, RegionBox
+from reports.regions import region_tree
+from volumes.reasons import Flag
 
-REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "totalsegmentator_tests"
-REAL_PAIR = (REAL / "example_ct.nii.gz", REAL / "example_seg_fast_force_split.nii.gz")
 CROP_MM = 144.0
+DRAW_MM = 1.5
+"""Voxel of the grid on which training's crops of 96 voxels are drawn."""
 MIN_VOXELS_ML = 0.3
+MOST_POINTS = 20_000
+"""Of a class; more are thinned out evenly."""
+N_DRAWS = 8
 LARGE = (
     "lung_left", "lung_right", "heart", "liver", "spleen", "kidney_left", "kidney_right", "spine", "urinary_bladder",
+    "lung_upper_lobe_left", "lung_lower_lobe_left", "lung_upper_lobe_right", "lung_middle_lobe_right",
+    "lung_lower_lobe_right",
 )  # fmt: skip
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A labelled volume, RAS+ closest axes."""
-
-    name: str
-    data: np.ndarray
-    affine_ras: np.ndarray
-    labels: LabelMap
-
-
-def measure(case: Case, *, seed: int = 0) -> list[dict[str, object]]:
-    """One row per region that truth or the localizer names."""
+def measure(case: Case, *, seed: int = 0, mirrored: bool = True) -> list[Row]:
+    """One row per region that truth shows or that the localizer names without, per lesion, and one of the volume."""
     location = locate_regions(case.data, case.affine_ras)
+    rows = [*_region_rows(case, location, seed=seed), *_lesion_rows(case, location, seed=seed)]
+    volume: Row = {"kind": "volume", "flagged": Flag.LATERALITY_SUSPECT in location.flags}
+    if mirrored:
+        turned = locate_regions(case.data[::-1], case.affine_ras)
+        volume["mirror_flagged"] = Flag.LATERALITY_SUSPECT in turned.flags
+    return [{"case": case.name, **row} for row in (*rows, volume)]
+
+
+def _region_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
     found = {box.region: box for box in location.boxes}
     truth = boxes_of_masks(case.labels, case.data.shape, case.affine_ras)
-    on_grid = label_map_on_grid(case.labels, case.data.shape, case.affine_ras)
+    points = _points_by_class(case)
     spacing = np.linalg.norm(case.affine_ras[:3, :3], axis=0)
+    size = np.array(case.data.shape)
     body = np.argwhere(case.data[::4, ::4, ::4] > -300) * 4
     draws = np.random.default_rng(seed)
-    rows: list[dict[str, object]] = []
+    rows: list[Row] = []
     for box in truth.boxes:
-        mask = _mask_of(box, on_grid, case.labels)
-        if np.count_nonzero(mask) * spacing.prod() < 1000 * MIN_VOXELS_ML:
+        places, n_voxels = _points_of(box.region, points)
+        if n_voxels * spacing.prod() < 1000 * MIN_VOXELS_ML:
             continue
         guess = found.get(box.region)
-        row: dict[str, object] = {"case": case.name, "region": box.region, "located": guess is not None}
-        row["random"] = float(
-            np.mean([_is_hit(mask, box, body[n], spacing) for n in draws.integers(len(body), size=8)])
-        )
+        row: Row = {"kind": "region", "region": box.region, "covered": True, "located": guess is not None}
+        somewhere = body[draws.integers(len(body), size=N_DRAWS)]
+        row["random"] = float(np.mean([_is_hit(places, box, at, spacing, size) for at in somewhere]))
+        row["hit"] = False
         if guess is not None:
             center = np.add(guess.start_ijk, np.divide(guess.size_ijk, 2))
-            row["hit"] = _is_hit(mask, box, center, spacing)
+            row["hit"] = _is_hit(places, box, center, spacing, size)
             off = (center - np.add(box.start_ijk, np.divide(box.size_ijk, 2))) * spacing
             row |= {"error_mm": float(np.linalg.norm(off)), "off_x": off[0], "off_y": off[1], "off_z": off[2]}
-            row |= {"inside": _share_inside(mask, guess), "iou": _iou(box, guess), "confidence": guess.confidence}
-        else:
-            row["hit"] = False
+            row |= {"inside": _share_inside(places, guess), "iou": _iou(box, guess), "confidence": guess.confidence}
         rows.append(row)
-    covered = {box.region for box in truth.boxes}
-    named = set(case.labels.names.values())
-    for region, guess in found.items():
-        if region in named and region not in covered:
-            rows.append(
-                {"case": case.name, "region": region, "located": True, "ghost": True, "confidence": guess.confidence}
-            )
+    shown = {name for name, places in points.items() if len(places)}
+    tree = region_tree()
+    for region in sorted(set(case.classes or case.labels.names.values()) - shown):
+        if region in tree:
+            rows.append({"kind": "region", "region": region, "covered": False, "located": region in found})
     return rows
 
 
-def _mask_of(box: RegionBox, on_grid: np.ndarray, labels: LabelMap) -> np.ndarray:
-    from reports.regions import region_tree
+def _points_by_class(case: Case) -> dict[str, np.ndarray]:
+    """Class -> its voxels (n, 3), of large ones an even choice."""
+    on_grid = label_map_on_grid(case.labels, case.data.shape, case.affine_ras)
+    flat = on_grid.ravel()
+    shown = np.flatnonzero(flat)
+    shown = shown[np.argsort(flat[shown], kind="stable")]
+    ends = np.cumsum(np.bincount(flat[shown], minlength=int(on_grid.max()) + 1))
+    places = {}
+    for value, name in case.labels.names.items():
+        if 0 < value < len(ends):
+            part = shown[ends[value - 1] : ends[value]]
+            places[name] = np.column_stack(np.unravel_index(part, on_grid.shape))
+    return places
 
+
+def _points_of(region: str, points: dict[str, np.ndarray]) -> tuple[np.ndarray, int]:
+    """The voxels of a region, thinned out, and how many it has."""
     tree = region_tree()
-    classes = {box.region, *tree.mask_classes(box.region)}
+    classes = {region, *tree.mask_classes(region)}
     for code in tree.codes:
-        if tree.is_within(code, box.region):
+        if tree.is_within(code, region):
             classes |= {code, *tree.masks[code]}
-    values = [value for value, name in labels.names.items() if name in classes]
-    return np.isin(on_grid, values)
+    parts = [points[name] for name in sorted(classes) if name in points]
+    n_voxels = sum(map(len, parts))
+    step = max(1, n_voxels // MOST_POINTS)
+    return np.concatenate([part[::step] for part in parts]) if parts else np.empty((0, 3), int), n_voxels
 
 
-def _is_hit(mask: np.ndarray, box: RegionBox, center: np.ndarray, spacing: np.ndarray) -> bool:
+def _crop_around(center: np.ndarray, spacing: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and one past the last voxel of a crop; inside the volume where the volume is larger than it."""
     half = CROP_MM / 2 / spacing
-    # a crop stays inside the volume where the volume is larger than it
-    size = np.array(mask.shape)
     center = np.where(size > 2 * half, np.clip(center, half, size - half), size / 2)
-    low, high = np.floor(center - half).astype(int), np.ceil(center + half).astype(int)
+    return np.floor(center - half).astype(int), np.ceil(center + half).astype(int)
+
+
+def _is_hit(places: np.ndarray, box: RegionBox, center: np.ndarray, spacing: np.ndarray, size: np.ndarray) -> bool:
+    low, high = _crop_around(center, spacing, size)
     if np.any(np.array(box.size_ijk) * spacing > CROP_MM):
         middle = np.add(box.start_ijk, np.divide(box.size_ijk, 2))
         return bool(np.all((middle >= low) & (middle <= high)))
-    cut = tuple(slice(max(0, a), max(0, b)) for a, b in zip(low, high, strict=True))
-    return bool(2 * np.count_nonzero(mask[cut]) >= np.count_nonzero(mask))
+    return bool(2 * np.count_nonzero(np.all((places >= low) & (places < high), axis=1)) >= len(places))
 
 
-def _share_inside(mask: np.ndarray, box: RegionBox) -> float:
-    cut = tuple(slice(a, b) for a, b in zip(box.start_ijk, box.stop_ijk, strict=True))
-    return float(np.count_nonzero(mask[cut]) / max(1, np.count_nonzero(mask)))
+def _share_inside(places: np.ndarray, box: RegionBox) -> float:
+    within = np.all((places >= box.start_ijk) & (places < box.stop_ijk), axis=1)
+    return float(np.count_nonzero(within) / max(1, len(places)))
 
 
 def _iou(one: RegionBox, other: RegionBox) -> float:
@@ -124,60 +149,78 @@ def _iou(one: RegionBox, other: RegionBox) -> float:
     return both / (float(np.prod(one.size_ijk)) + float(np.prod(other.size_ijk)) - both)
 
 
-def read_case(name: str, volume: Path, labels: Path, names: dict[int, str]) -> Case:
-    """A volume and its label map, turned to RAS+ closest axes."""
-    image = nibabel.as_closest_canonical(nibabel.load(volume))
-    mask = nibabel.load(labels)
-    data = np.clip(np.asarray(image.dataobj), -1024, 3071).astype(np.int16)
-    label_map = LabelMap(np.asarray(mask.dataobj).astype(np.uint8), np.asarray(mask.affine), names)
-    return Case(name, data, np.asarray(image.affine), label_map)
+def _lesion_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
+    """Whether crops on the region that a sentence about a lesion names hold the lesion's centre."""
+    found = {box.region: box for box in location.boxes}
+    spacing = np.linalg.norm(case.affine_ras[:3, :3], axis=0)
+    size = np.array(case.data.shape)
+    to_ijk = np.linalg.inv(case.affine_ras)
+    body = np.argwhere(case.data[::4, ::4, ::4] > -300) * 4
+    draws = np.random.default_rng([seed, 1])
+    rows: list[Row] = []
+    for number, lesion in enumerate(case.lesions):
+        at = to_ijk[:3, :3] @ lesion.centre_ras + to_ijk[:3, 3]
+        guess = found.get(lesion.region)
+        row: Row = {"kind": "lesion", "lesion": lesion.kind, "region": lesion.region, "located": guess is not None}
+        somewhere = body[draws.integers(len(body), size=N_DRAWS)]
+        row["random"] = float(np.mean([_holds(_crop_around(place, spacing, size), at) for place in somewhere]))
+        row["hit"], row["drawn"] = False, 0.0
+        if guess is not None:
+            center = np.add(guess.start_ijk, np.divide(guess.size_ijk, 2))
+            row["hit"] = _holds(_crop_around(center, spacing, size), at)
+            row["drawn"] = _drawn_hits(guess, lesion, at * spacing, size * spacing, spacing, seed=number)
+        rows.append(row)
+    return rows
 
 
-def demo_cases(export: Path, limit: int | None) -> Iterator[Case]:
-    """The best series of each demo study with its truth."""
-    from volumes.convert import convert_stack
-    from volumes.index import read_instance
-    from volumes.records import FileRef, Grid
-    from volumes.sources import iter_files
-    from volumes.stacks import build_stacks
-
-    truth = export / "truth"
-    names = {int(k): v for k, v in json.loads((truth / "organs" / "labels.json").read_text(encoding="utf-8")).items()}
-    wanted = {path.name.removesuffix(".nii.gz"): path for path in sorted((truth / "organs").glob("*.nii.gz"))}
-    by_series: dict[str, list[object]] = {}
-    for ref in iter_files(export / "dicom"):
-        if not isinstance(ref, FileRef):
-            continue
-        instance = read_instance(ref)
-        if getattr(instance, "series_instance_uid", None) in wanted:
-            by_series.setdefault(instance.series_instance_uid, []).append(instance)  # type: ignore[union-attr]
-    for number, (uid, path) in enumerate(wanted.items()):
-        if limit is not None and number >= limit:
-            return
-        stacks = build_stacks(by_series.get(uid, [])).stacks  # type: ignore[arg-type]
-        if not stacks:
-            continue
-        volume = convert_stack(max(stacks, key=lambda stack: len(stack.slices)), Grid()).value  # type: ignore[union-attr]
-        mask = nibabel.load(path)
-        label_map = LabelMap(np.asarray(mask.dataobj).astype(np.uint8), np.asarray(mask.affine), names)
-        yield Case(f"demo{number}", volume.data, volume.affine_ras, label_map)
+def _holds(crop: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> bool:
+    return bool(np.all((at >= crop[0]) & (at < crop[1])))
 
 
-def cost() -> dict[str, float]:
-    """Seconds and extra memory for a 512x512x600 volume, 0.75x0.75x1 mm: body, lungs and spine in noise."""
-    shape = (512, 512, 600)
-    x, y, z = np.ogrid[-1:1:512j, -1:1:512j, 0:1:600j]
+def _drawn_hits(
+    box: RegionBox, lesion: Lesion, at_mm: np.ndarray, size_mm: np.ndarray, spacing: np.ndarray, *, seed: int
+) -> float:
+    """Share of training's crops on a box that hold a place; the grid has cubes of `DRAW_MM`."""
+    from train.catalogue import Box, Catalogue, Sentence
+    from train.config import CropConfig
+    from train.crops import N_CHANCES, chances, draw_views
+
+    low = np.floor(np.array(box.start_ijk) * spacing / DRAW_MM).astype(int)
+    high = np.maximum(np.ceil(np.array(box.stop_ijk) * spacing / DRAW_MM).astype(int), low + 1)
+    shape = np.maximum(np.ceil(size_mm / DRAW_MM).astype(int), high)
+    target = Box(tuple(low.tolist()), tuple(high.tolist()))
+    sentence = Sentence("s", "p", "patient", "v", "", (lesion.region,), ((lesion.region, target),), False, True)
+    crop = CropConfig(size_vox=round(CROP_MM / DRAW_MM))
+    catalogue = Catalogue((sentence,), {"v": tuple(shape.tolist())}, crop)
+    hits = []
+    for number in range(N_DRAWS):
+        drawn = draw_views(catalogue, 0, chances(N_CHANCES, seed, number))
+        for view in drawn.views:
+            start = np.array(view.start_ijk)
+            hits.append(_holds((start, start + crop.size_vox), at_mm / DRAW_MM))
+    return float(np.mean(hits))
+
+
+def trunk(shape: tuple[int, int, int]) -> np.ndarray:
+    """A body (i, j, k) int16, HU, in the order of a file, with lungs and spine in noise, that fills `shape`."""
+    n_x, n_y, n_z = shape
+    x, y, z = np.ogrid[-1 : 1 : n_x * 1j, -1 : 1 : n_y * 1j, 0 : 1 : n_z * 1j]
     draws = np.random.default_rng(0)
     data = np.empty(shape, dtype=np.int16, order="F")
     for k in range(shape[2]):
-        height = float(z[0, 0, k])
         plane = np.full(shape[:2], -1000.0)
         plane[(x / 0.9)[:, :, 0] ** 2 + (y / 0.65)[:, :, 0] ** 2 < 1] = 50
-        if height > 0.55:
+        if float(z[0, 0, k]) > 0.55:
             for middle in (-0.42, 0.42):
                 plane[((x - middle) / 0.3)[:, :, 0] ** 2 + (y / 0.45)[:, :, 0] ** 2 < 1] = -830
         plane[(x / 0.08)[:, :, 0] ** 2 + ((y + 0.42) / 0.14)[:, :, 0] ** 2 < 1] = 320
         data[:, :, k] = plane + draws.normal(0, 20, shape[:2])
+    return data
+
+
+def cost() -> dict[str, float]:
+    """Seconds and extra memory for a 512x512x600 volume, 0.75x0.75x1 mm."""
+    data = trunk((512, 512, 600))
     affine_ras = np.diag([0.75, 0.75, 1.0, 1.0])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.process_time()  # of this process: neighbours on the machine do not count
@@ -191,28 +234,69 @@ def cost() -> dict[str, float]:
     }
 
 
-def summarize(rows: list[dict[str, object]]) -> dict[str, object]:
-    """Rates over regions and the calibration table."""
+def summarize(rows: list[Row]) -> Row:
+    """Rates over regions, lesions and volumes, and the calibration table."""
     frame = pd.DataFrame(rows)
-    ghosts = frame[frame["ghost"] == True] if "ghost" in frame else frame[:0]  # noqa: E712
-    frame = frame[frame["ghost"] != True] if "ghost" in frame else frame  # noqa: E712
-    located = frame[frame["located"]]
-    large = frame[frame["region"].isin(LARGE)]
-    deciles = located.groupby((located["confidence"] * 10).astype(int) / 10)["hit"].agg(["mean", "size"])
-    return {
-        "n": len(frame),
-        "hit_rate": round(float(frame["hit"].mean()), 3),
-        "hit_rate_large": round(float(large["hit"].mean()), 3),
-        "random": round(float(frame["random"].mean()), 3),
+    regions = frame[frame["kind"] == "region"]
+    covered = regions[regions["covered"].astype(bool)]
+    located = covered[covered["located"].astype(bool)]
+    large = covered[covered["region"].isin(LARGE)]
+    summary: Row = {
+        "volumes": int(frame["case"].nunique()),
+        "regions": len(covered),
+        "hit_rate": _mean(covered["hit"]),
+        "hit_rate_large": _mean(large["hit"]),
+        "hit_rate_each_large": {name: _mean(rows["hit"]) for name, rows in large.groupby("region")},
+        "random": _mean(covered["random"]),
+        "random_large": _mean(large["random"]),
         "median_error_mm": round(float(located["error_mm"].median()), 1),
         "median_error_large_mm": round(float(large["error_mm"].median()), 1),
         "median_inside": round(float(located["inside"].median()), 2),
-        "not_located": sorted(set(frame[~frame["located"]]["region"])),
-        "n_located_without_truth": len(ghosts),
-        "located_without_truth": sorted(set(ghosts["region"])) if len(ghosts) else [],
-        "calibration": {
-            f"{key:.1f}": [round(float(row["mean"]), 2), int(row["size"])] for key, row in deciles.iterrows()
-        },
+        **_not_covered(regions),
+        "calibration": calibration(located),
+    }
+    volumes = frame[frame["kind"] == "volume"]
+    summary["flagged_unmirrored"] = int(volumes["flagged"].sum())
+    if "mirror_flagged" in volumes:
+        summary["flagged_mirrored"] = _mean(volumes["mirror_flagged"])
+    lesions = frame[frame["kind"] == "lesion"]
+    if len(lesions):
+        summary["lesions"] = {
+            "n": len(lesions),
+            **{name: _mean(lesions[name]) for name in ("hit", "drawn", "random")},
+            "hit_by_region": {
+                f"{name} ({len(rows)})": [_mean(rows["hit"]), _mean(rows["drawn"])]
+                for name, rows in lesions.groupby("region")
+            },
+        }
+    return summary
+
+
+def _mean(values: pd.Series) -> float:
+    return round(float(values.astype(float).mean()), 3)
+
+
+def _not_covered(regions: pd.DataFrame) -> Row:
+    """How right "not covered" is, over the classes that some volume shows: a phantom lacks a few."""
+    shown = set(regions.loc[regions["covered"].astype(bool), "region"])
+    absent_somewhere = set(regions.loc[~regions["covered"].astype(bool), "region"])
+    classes = regions[regions["region"].isin(shown & absent_somewhere)]
+    absent, silent = ~classes["covered"].astype(bool), ~classes["located"].astype(bool)
+    both = int((absent & silent).sum())
+    return {
+        "not_covered_precision": round(both / max(1, int(silent.sum())), 3),
+        "not_covered_recall": round(both / max(1, int(absent.sum())), 3),
+        "called_though_shown": classes[silent & ~absent]["region"].value_counts().head(12).to_dict(),
+        "located_though_absent": classes[absent & ~silent]["region"].value_counts().head(12).to_dict(),
+    }
+
+
+def calibration(located: pd.DataFrame) -> Row:
+    """Per tenth of confidence: mean confidence, hit rate, boxes."""
+    tenths = located.groupby((located["confidence"] * 10).clip(upper=9.999).astype(int) / 10)
+    return {
+        f"{key:.1f}": [round(float(rows["confidence"].mean()), 3), _mean(rows["hit"]), len(rows)]
+        for key, rows in tenths
     }
 
 
@@ -221,14 +305,16 @@ def main(words: Sequence[str] = ()) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path, metavar="VOLUME LABELS")
     parser.add_argument("--names", type=Path, help="labels.json; default: TotalSegmentator's order")
-    parser.add_argument("--demo", type=Path, help="a demo export with its truth")
-    parser.add_argument("--studies", type=int)
+    parser.add_argument("--seeds", help="demo seeds, separated by commas")
+    parser.add_argument("--studies", type=int, default=50, help="of each seed")
+    parser.add_argument("--rows", type=Path, help="keep what was measured, as Parquet")
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args(words)
-    if arguments.cost or not (arguments.files or arguments.demo):
+    if arguments.cost or not (arguments.files or arguments.seeds):
         print(json.dumps(cost()))
-    if arguments.demo:
-        _report(demo_cases(arguments.demo, arguments.studies))
+    if arguments.seeds:
+        seeds = [int(seed) for seed in arguments.seeds.split(",")]
+        _report((case for seed in seeds for case in made_cases(seed, arguments.studies)), arguments.rows)
         return 0
     files = arguments.files or ([] if arguments.cost else [path for path in REAL_PAIR if path.is_file()])
     if files:
@@ -236,19 +322,24 @@ def main(words: Sequence[str] = ()) -> int:
         if arguments.names:
             names = {int(k): v for k, v in json.loads(arguments.names.read_text(encoding="utf-8")).items()}
         pairs = zip(files[::2], files[1::2], strict=True)
-        _report(read_case(volume.name, volume, labels, names) for volume, labels in pairs)
+        _report((read_case(volume.name, volume, labels, names) for volume, labels in pairs), arguments.rows)
     return 0
 
 
-def _report(cases: Iterable[Case]) -> None:
-    rows = [row for case in cases for row in measure(case)]
-    print(_table(pd.DataFrame(rows)), file=sys.stderr)
+def _report(cases: Iterable[Case], keep: Path | None) -> None:
+    rows = []
+    for number, case in enumerate(cases, start=1):
+        rows += measure(case)
+        print(f"\r{number} volumes", end="", file=sys.stderr, flush=True)
+    frame = pd.DataFrame(rows)
+    if keep is not None:
+        frame.to_parquet(keep)
+    print("\n" + _table(frame), file=sys.stderr)
     print(json.dumps(summarize(rows), indent=1))
 
 
 def _table(frame: pd.DataFrame) -> str:
-    if "ghost" in frame:
-        frame = frame[frame["ghost"] != True]  # noqa: E712
+    frame = frame[(frame["kind"] == "region") & (frame["covered"] == True)]  # noqa: E712
     grouped = frame.groupby("region", sort=False)
     table = grouped.agg(
         n=("hit", "size"), located=("located", "mean"), hit=("hit", "mean"), random=("random", "mean"),
@@ -256,7 +347,7 @@ def _table(frame: pd.DataFrame) -> str:
         off_x=("off_x", "median"), off_y=("off_y", "median"), off_z=("off_z", "median"),
         confidence=("confidence", "mean"),
     )  # fmt: skip
-    return table.astype({"hit": float}).round(2).to_string()
+    return table.astype(float).round(2).to_string()
 
 
 if __name__ == "__main__":

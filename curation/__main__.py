@@ -1,4 +1,4 @@
-"""``python -m curation COMMAND``: run, verify, audit, export, demo, labels, withdraw, config.
+"""``python -m curation COMMAND``: run, verify, audit, export, demo, labels, withdraw, alignment, locate, config.
 
 Enters: the words of a command line. Leaves: an exit code, a JSON summary on stdout. See `t3dkit.command`.
 """
@@ -211,6 +211,40 @@ def _withdraw(arguments: argparse.Namespace, progress: Progress) -> Summary:
     return {"dataset": arguments.dataset, **withdraw_patients(Path(arguments.dataset), names)}
 
 
+# alignment, locate
+
+
+def _alignment_arguments(parser: argparse.ArgumentParser) -> None:
+    _dataset_argument(parser)
+    parser.add_argument("--out", metavar="FILE", help="write the tables as Markdown")
+
+
+def _alignment(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from curation.align.report import alignment_report, alignment_text
+    from curation.contract import Dataset
+    from t3dkit.atomic import write_text
+
+    dataset = Dataset.open(Path(arguments.dataset))
+    report = alignment_report({name: dataset.rows(name) for name in ("pairs", "volumes", "sentences", "regions")})
+    if arguments.out:
+        write_text(Path(arguments.out), "# Alignment\n\n" + alignment_text(report))
+    return {"dataset": arguments.dataset, **report}
+
+
+def _locate_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("volume", help="NIfTI, Hounsfield units")
+    parser.add_argument("--out", required=True, metavar="PNG", help="the picture")
+    parser.add_argument("--regions", metavar="A,B,...", help="which to draw (default: the large organs found)")
+
+
+def _locate(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from curation.align.picture import picture_of_volume
+
+    wanted = tuple(filter(None, (arguments.regions or "").split(",")))
+    volume = existing_path(arguments.volume, what="the volume")
+    return {"picture": arguments.out, **picture_of_volume(volume, Path(arguments.out), wanted)}
+
+
 # config
 
 
@@ -292,6 +326,23 @@ PROGRAM = Program(
             "Remove the pairs, volumes, texts and labels of patients, and keep their studies out of every later run.\n"
             "Names come from a file, so that no identifier stays in the shell's history.\n\n"
             "  python -m curation withdraw /data/set withdrawn.txt",
+        ),
+        Command(
+            "alignment",
+            "how often sentences are located, by section, region and source",
+            _alignment_arguments,
+            _alignment,
+            "Count what is located in a data set, and how far lengths and image pointers in the text agree with the\n"
+            "boxes. It needs no label, and its figures hold no text.\n\n"
+            "  python -m curation alignment /data/set --out alignment.md",
+        ),
+        Command(
+            "locate",
+            "find the regions of one volume and draw their boxes",
+            _locate_arguments,
+            _locate,
+            "Run the landmark localizer on a CT volume, draw boxes on three planes, list what was found.\n\n"
+            "  python -m curation locate volume.nii.gz --out boxes.png --regions liver,spleen",
         ),
         Command(
             "config",

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from curation.align.report import alignment_report, alignment_text
 from curation.contract import in_order_of_work
 from curation.verify import known_reasons
 
@@ -31,6 +32,8 @@ def data_card(manifest: Mapping[str, Any], rows: Mapping[str, Sequence[Row]]) ->
         _volumes(rows["volumes"]),
         "## Reports\n",
         _reports(rows),
+        "## Alignment\n",
+        alignment_text(alignment_report(rows)),
         "## Privacy\n",
         _PRIVACY,
         "## How to read it\n",

@@ -8,19 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from t3dkit.errors import DataError
 from train.catalogue import Box, Catalogue, Ijk, Sentence
 from train.config import Config, IntensityConfig
 from train.corruption import Corruption, corrupt, draw_corruption
 from train.crops import Draw, draw
-from train.reader import AIR_HU, VolumeStore
+from train.reader import VolumeStore
+from train.sampler import Sampler
 from train.text import Tokens
-
-MAX_ATTEMPTS = 12
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,7 @@ class Batcher:
 
     def __init__(self, catalogue: Catalogue, store: VolumeStore, tokens: Tokens, config: Config) -> None:
         self.catalogue, self.store, self.tokens, self.config = catalogue, store, tokens, config
+        self.sampler = Sampler(catalogue, store)
         self._sentences = {(one.pair_id, one.sentence_id): one for one in catalogue.sentences}
         texts = sorted({one.text for one in catalogue.sentences})
         ids, held = tokens.encode(texts)
@@ -88,11 +88,9 @@ class Batcher:
     def make(self, step: int, slots: Sequence[int], n_slots: int) -> Batch:
         """The batch of `slots` of `step`."""
         seed = self.config.loop.seed
-        made = []
-        for slot in slots:
-            drawn, crops = self._drawn(seed, step, slot, n_slots)
-            made.append((drawn, crops, np.random.default_rng([seed, step, slot, 2])))
-        return self.assemble(made)
+        drawn = self._drawn(seed=seed, step=step, slots=slots, n_slots=n_slots)
+        rngs = (np.random.default_rng([seed, step, slot, 2]) for slot in slots)
+        return self.assemble([(*one, rng) for one, rng in zip(drawn, rngs, strict=True)])
 
     def of_draws(self, draws: Sequence[Draw], *, seed: int) -> Batch:
         """The batch of given draws; what is hidden depends on `seed` and the place in `draws`."""
@@ -146,18 +144,14 @@ class Batcher:
         size = self.config.crop.size_vox
         return normalise(self.store.crop(volume_id, start_ijk, size), self.config.intensity)
 
-    def _drawn(self, seed: int, step: int, slot: int, n_slots: int) -> tuple[Draw, list[np.ndarray]]:
-        for attempt in range(MAX_ATTEMPTS):
-            drawn = draw(self.catalogue, seed=seed, step=step, slot=slot, n_slots=n_slots, attempt=attempt)
-            if self.config.crop.policy == "whole":
-                return drawn, self._crops(drawn)
-            raw = [self.store.crop(drawn.volume_id, view.start_ijk, drawn.size_vox) for view in drawn.views]
-            if all(crop.max() > AIR_HU for crop in raw):
-                return drawn, [normalise(crop, self.config.intensity) for crop in raw]
-        raise DataError(
-            f"pair {drawn.pair_id}: {MAX_ATTEMPTS} crops in a row hold nothing but padding; its boxes or its "
-            "volume are wrong. Run `python -m curation verify` on the data set"
-        )
+    def _drawn(self, **key: Any) -> Iterator[tuple[Draw, list[np.ndarray]]]:
+        if self.config.crop.policy == "whole":
+            slots = key.pop("slots")
+            yield from ((one, self._crops(one)) for one in (draw(self.catalogue, slot=slot, **key) for slot in slots))
+            return
+        room = self.sampler.room()
+        for drawn in self.sampler.samples(room, **key):
+            yield drawn, [normalise(crop, self.config.intensity) for crop in room]
 
     def _crops(self, drawn: Draw) -> list[np.ndarray]:
         if self.config.crop.policy == "whole":
@@ -178,9 +172,10 @@ def trimmed(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def normalise(crop_hu: np.ndarray, config: IntensityConfig) -> np.ndarray:
-    """HU, clipped to `hu_range` and mapped to -1 .. 1, float32."""
+    """HU, clipped to `hu_range` and mapped to -1 .. 1, float32, in C order: turned while a voxel has two bytes."""
     low, high = config.hu_range
-    return (np.clip(crop_hu, low, high).astype(np.float32) - low) * np.float32(2.0 / (high - low)) - np.float32(1.0)
+    clipped = np.clip(np.ascontiguousarray(crop_hu), low, high).astype(np.float32)
+    return (clipped - low) * np.float32(2.0 / (high - low)) - np.float32(1.0)
 
 
 def to_hu(crop: np.ndarray, config: IntensityConfig) -> np.ndarray:

@@ -18,7 +18,7 @@ from t3dkit.progress import Progress
 from train.batch import Batch, Batcher
 from train.catalogue import Ijk, Sentence, read_catalogue
 from train.config import CropConfig, EvaluateConfig
-from train.crops import Draw, draw_views
+from train.crops import N_CHANCES, Draw, draw_views
 from train.intervals import mean_interval
 from train.models import as_query
 from train.reader import VolumeStore
@@ -89,7 +89,7 @@ class Bench:
         rng = np.random.default_rng([self.config.seed, seed])
         n = min(n, len(catalogue.located))
         chosen = rng.choice(len(catalogue.located), size=n, replace=False, p=catalogue.weights)
-        return [draw_views(catalogue, catalogue.located[int(index)], rng) for index in chosen]
+        return [draw_views(catalogue, int(index), rng.random(N_CHANCES).tolist()) for index in chosen]
 
     def batches(self, batcher: Batcher, draws: Sequence[Draw], *, name: str) -> Iterator[Batch]:
         """The batches of `draws`, on the device."""

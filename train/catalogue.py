@@ -81,6 +81,22 @@ def _key(text: str) -> int:
 
 
 @dataclass(frozen=True)
+class OnRegion:
+    """Who has a sentence on a region.
+
+    Parameters
+    ----------
+    place_of : dict
+        patient_id -> its row, in order of patient_id.
+    rows : tuple of tuple of int
+        Of each patient, indices into `Catalogue.located`.
+    """
+
+    place_of: dict[str, int]
+    rows: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """The sentences of one or more splits.
 
@@ -123,16 +139,77 @@ class Catalogue:
         return np.asarray(raw) / np.sum(raw)
 
     @cached_property
-    def on_region(self) -> dict[str, dict[str, tuple[int, ...]]]:
-        """region -> patient_id -> indices into `located`."""
+    def _up_to(self) -> np.ndarray:
+        """Cumulated `weights`."""
+        return np.cumsum(self.weights)
+
+    def weighted(self, chance: float) -> int:
+        """An index into `located` by `weights`, from a number in [0, 1)."""
+        index = int(self._up_to.searchsorted(chance * self._up_to[-1], side="right"))
+        return min(index, len(self._up_to) - 1)
+
+    def weighted_of(self, indices: Sequence[int], chance: float) -> int:
+        """One of a few indices into `located`, by their weights."""
+        left = chance * sum(float(self.weights[index]) for index in indices)
+        for index in indices:
+            left -= self.weights[index]
+            if left < 0:
+                return index
+        return indices[-1]
+
+    @cached_property
+    def on_region(self) -> dict[str, OnRegion]:
+        """region -> the patients with a sentence on it, and which."""
         table: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, sentence in enumerate(self.located):
             for region, _ in sentence.boxes:
                 table[region][sentence.patient_id].append(index)
         return {
-            region: {patient: tuple(rows) for patient, rows in sorted(patients.items())}
+            region: OnRegion(
+                place_of={patient: place for place, patient in enumerate(sorted(patients))},
+                rows=tuple(tuple(patients[patient]) for patient in sorted(patients)),
+            )
             for region, patients in table.items()
         }
+
+    @cached_property
+    def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of every box of `located`: start, stop and what a crop could hold of it (3, 1, m); where sentences begin."""
+        boxes = [box for one in self.located for _, box in one.boxes]
+        start, stop = (np.array([getattr(box, name) for box in boxes]).T for name in ("start_ijk", "stop_ijk"))
+        most = np.minimum(stop - start, self.crop.size_vox)
+        begins = np.cumsum([0, *(len(one.boxes) for one in self.located)])
+        return start[:, None].copy(), stop[:, None].copy(), most[:, None].copy(), begins
+
+    @cached_property
+    def _ranges(self) -> dict[str, tuple[int, int]]:
+        """pair_id -> first and one past the last of its sentences in `located`, where a pair's lie together."""
+        ranges: dict[str, tuple[int, int]] = {}
+        for index, one in enumerate(self.located):
+            ranges[one.pair_id] = (ranges.get(one.pair_id, (index, 0))[0], index + 1)
+        return ranges
+
+    def covered(self, pair_id: str, starts: Sequence[Ijk]) -> tuple[int, np.ndarray]:
+        """How much of the regions of a pair's located sentences each crop covers.
+
+        Along each axis the overlap is divided by the shorter of box and crop, so that a crop deep inside the liver
+        covers a sentence on the liver, though it holds a tenth of the organ. Of several boxes the best covered counts.
+
+        Returns
+        -------
+        first : int
+            Index into `located` of the pair's first sentence.
+        (len(starts), n) float64
+            0 .. 1, of the pair's n located sentences.
+        """
+        start, stop, most, begins = self._flat
+        first, end = self._ranges[pair_id]
+        at = begins[first:end]
+        rows = slice(at[0], begins[end])
+        crop = np.array(starts).T[:, :, None]  # (3, views, 1) beside (3, 1, boxes)
+        overlap = np.minimum(crop + self.crop.size_vox, stop[..., rows]) - np.maximum(crop, start[..., rows])
+        share = np.maximum(overlap, 0) / most[..., rows]
+        return first, np.maximum.reduceat(share[0] * share[1] * share[2], at - at[0], axis=1)
 
     @property
     def n_patients(self) -> int:

@@ -7,6 +7,8 @@ so a resumed run, another process or an audit sees the same crops.
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,8 @@ from train.catalogue import Box, Catalogue, Ijk, Sentence
 
 REDRAW_SENTENCE = 3
 """From this attempt on, a slot whose crops were padding only draws another sentence."""
+N_CHANCES = 12
+"""What `draw_views` leaves to chance: a region, three edges of its part, three places and an order for each view."""
 
 
 @dataclass(frozen=True)
@@ -66,50 +70,88 @@ def draw(catalogue: Catalogue, *, seed: int, step: int, slot: int, n_slots: int,
     crop = catalogue.crop
     size = max(1, round(crop.same_region_share * n_slots)) if crop.policy != "whole" else 1
     leader_slot = slot - slot % size
-    leader_rng = np.random.default_rng([seed, step, leader_slot, 0])
-    leader = int(leader_rng.choice(len(catalogue.located), p=catalogue.weights))
-    rng = np.random.default_rng([seed, step, slot, attempt, 1])
+    first, *order = chances(size, seed, step, leader_slot, 0)
+    leader = catalogue.weighted(first)
+    free, *rest = chances(1 + N_CHANCES, seed, step, slot, attempt, 1)
     chosen = leader
     if attempt >= REDRAW_SENTENCE:
-        chosen = int(rng.choice(len(catalogue.located), p=catalogue.weights))
+        chosen = catalogue.weighted(free)
     elif slot != leader_slot:
-        chosen = _companion(catalogue, leader, slot - leader_slot, leader_rng, rng)
-    sentence = catalogue.located[chosen]
-    return draw_views(catalogue, sentence, rng, prefer=catalogue.located[leader])
+        chosen = _companion(catalogue, leader, order[: slot - leader_slot], free)
+    return draw_views(catalogue, chosen, rest, prefer=leader)
 
 
-def _companion(
-    catalogue: Catalogue, leader: int, place: int, leader_rng: np.random.Generator, rng: np.random.Generator
-) -> int:
-    """A sentence on the leader's region, from the `place`-th of the other patients in the group's order."""
+def chances(n: int, *key: int) -> tuple[float, ...]:
+    """`n` uniform numbers in [0, 1) that depend on `key` alone.
+
+    A hash rather than a seeded generator, whose making takes ten times as long.
+
+    References
+    ----------
+    FIPS 202, SHAKE128; 53 bits of every 8 bytes.
+    """
+    words = struct.unpack(f"<{n}Q", hashlib.shake_128(repr(key).encode("ascii")).digest(8 * n))
+    return tuple((word >> 11) * 2.0**-53 for word in words)
+
+
+def _companion(catalogue: Catalogue, leader: int, order: Sequence[float], free: float) -> int:
+    """A sentence on the leader's region, from the next of the other patients in the group's order, drawn so far."""
     first = catalogue.located[leader]
-    patients = catalogue.on_region[first.boxes[0][0]]
-    order = [str(name) for name in leader_rng.permutation(sorted(patients)) if name != first.patient_id]
-    if place > len(order):
-        return int(rng.choice(len(catalogue.located), p=catalogue.weights))
-    indices = patients[order[place - 1]]
-    weights = catalogue.weights[list(indices)]
-    return int(rng.choice(indices, p=weights / weights.sum()))
+    held = catalogue.on_region[first.boxes[0][0]]
+    own = held.place_of[first.patient_id]
+    if len(order) > len(held.rows) - 1:
+        return catalogue.weighted(free)
+    place = _drawn_last(order, len(held.rows) - 1)
+    return catalogue.weighted_of(held.rows[place + (place >= own)], free)
 
 
-def draw_views(
-    catalogue: Catalogue, sentence: Sentence, rng: np.random.Generator, *, prefer: Sentence | None = None
-) -> Draw:
-    """Two crops on `sentence`, placed independently; `prefer` says whose region to take where it names several."""
+def _drawn_last(order: Sequence[float], n: int) -> int:
+    """The last of `len(order)` places drawn without replacement from `n`; a shuffle that stores only what it swaps."""
+    swapped: dict[int, int] = {}
+    drawn = 0
+    for step, chance in enumerate(order):
+        other = step + below(chance, n - step)
+        drawn = swapped.get(other, other)
+        swapped[other] = swapped.get(step, step)
+    return drawn
+
+
+def below(chance: float, n: int) -> int:
+    """An integer of 0 .. n - 1 from a number in [0, 1)."""
+    return min(int(chance * n), n - 1)
+
+
+def draw_views(catalogue: Catalogue, index: int, chances: Sequence[float], *, prefer: int | None = None) -> Draw:
+    """Two crops on one sentence, placed independently.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        What can be drawn.
+    index : int
+        Which of its located sentences.
+    chances : `N_CHANCES` floats in [0, 1)
+        What is left to chance: the region, the part of its box, the places of the views.
+    prefer : int or None
+        The located sentence whose region to take where this one names several.
+    """
+    sentence = catalogue.located[index]
     crop = catalogue.crop
     shape = catalogue.shapes_ijk[sentence.volume_id]
+    which, part, places = chances[0], chances[1:4], (chances[4:7], chances[7:10])
+    longest = max(1, round(crop.part_fraction * crop.size_vox))
     if crop.policy == "random":
-        edge = [max(1, round(crop.part_fraction * crop.size_vox))] * 3
-        start = [int(rng.integers(0, max(n - e, 0) + 1)) for n, e in zip(shape, edge, strict=True)]
-        region, target = "", _box_within(start, edge, shape)
+        start = [below(chance, max(n - longest, 0) + 1) for chance, n in zip(part, shape, strict=True)]
+        region, target = "", _box_within(start, [longest] * 3, shape)
     else:
-        wanted = prefer.boxes[0][0] if prefer else ""
+        wanted = "" if prefer is None else catalogue.located[prefer].boxes[0][0]
         region, box = (
             next((pair for pair in sentence.boxes if pair[0] == wanted), None)
-            or sentence.boxes[int(rng.integers(len(sentence.boxes)))]
+            or sentence.boxes[below(which, len(sentence.boxes))]
         )
-        target = _part(box, shape, round(crop.part_fraction * crop.size_vox), rng)
-    views = [_view(catalogue, sentence, _place(target, shape, crop.size_vox, rng), rng) for _ in range(2)]
+        target = _part(box, shape, longest, part)
+    starts = [_place(target, shape, crop.size_vox, place) for place in places]
+    listed = _listed(catalogue, index, starts, chances[10:12])
     return Draw(
         pair_id=sentence.pair_id,
         sentence_id=sentence.sentence_id,
@@ -117,7 +159,7 @@ def draw_views(
         region=region,
         target=target,
         size_vox=crop.size_vox,
-        views=(views[0], views[1]),
+        views=(View(starts[0], listed[0]), View(starts[1], listed[1])),
     )
 
 
@@ -134,22 +176,36 @@ def covered_fraction(box: Box, start_ijk: Sequence[int], size_vox: int) -> float
     return fraction
 
 
-def _view(catalogue: Catalogue, sentence: Sentence, start: Ijk, rng: np.random.Generator) -> View:
-    crop = catalogue.crop
-    others = [other for other in catalogue.by_pair[sentence.pair_id] if other is not sentence]
+def _listed(
+    catalogue: Catalogue, index: int, starts: Sequence[Ijk], chances: Sequence[float]
+) -> list[tuple[tuple[str, float], ...]]:
+    """The sentences of each view, the drawn one first, with what the crop covers of their regions."""
+    crop, drawn = catalogue.crop, catalogue.located[index]
     if crop.policy == "aligned":
-        rated = [(other, covered(other, start, crop.size_vox)) for other in others]
-        rated = [(other, fraction) for other, fraction in rated if fraction >= crop.coverage_threshold]
-        # Findings first: "no effusion" says less about a crop than the nodule in it.
-        rated.sort(key=lambda pair: (not pair[0].is_abnormal, -pair[1], pair[0].sentence_id))
-        own = covered(sentence, start, crop.size_vox)
-    elif crop.policy == "random":
-        order = rng.permutation(len(others))
-        rated, own = [(others[int(index)], 0.0) for index in order], 0.0
+        first, fractions = catalogue.covered(drawn.pair_id, starts)
+        kept = [_covered(catalogue, first, index - first, row, crop.coverage_threshold) for row in fractions.tolist()]
     else:
-        rated, own = [(other, 1.0) for other in others], 1.0
-    kept = [(sentence, own), *rated][: crop.max_sentences]
-    return View(start_ijk=start, sentences=tuple((one.sentence_id, round(fraction, 4)) for one, fraction in kept))
+        others = [other for other in catalogue.by_pair[drawn.pair_id] if other is not drawn]
+        share = 0.0 if crop.policy == "random" else 1.0
+        kept = []
+        for chance in chances:
+            if crop.policy == "random":
+                np.random.default_rng(below(chance, 2**53)).shuffle(others)  # type: ignore[arg-type]
+            kept.append([(share, one) for one in (drawn, *others)])
+    return [tuple((one.sentence_id, round(share, 4)) for share, one in rows[: crop.max_sentences]) for rows in kept]
+
+
+def _covered(
+    catalogue: Catalogue, first: int, own: int, fractions: Sequence[float], threshold: float
+) -> list[tuple[float, Sentence]]:
+    """The drawn sentence, then the others of its pair that one crop covers enough of."""
+    located = catalogue.located
+    rated = [
+        (share, located[first + place]) for place, share in enumerate(fractions) if share >= threshold and place != own
+    ]
+    # Findings first: "no effusion" says less about a crop than the nodule in it.
+    rated.sort(key=lambda pair: (not pair[1].is_abnormal, -pair[0], pair[1].sentence_id))
+    return [(fractions[own], located[first + own]), *rated]
 
 
 def covered(sentence: Sentence, start: Ijk, size_vox: int) -> float:
@@ -157,12 +213,12 @@ def covered(sentence: Sentence, start: Ijk, size_vox: int) -> float:
     return max((covered_fraction(box, start, size_vox) for _, box in sentence.boxes), default=0.0)
 
 
-def _part(box: Box, shape: Ijk, longest: int, rng: np.random.Generator) -> Box:
+def _part(box: Box, shape: Ijk, longest: int, chances: Sequence[float]) -> Box:
     """`box`, or along each axis that is longer than `longest`, a random stretch of it."""
     start, edge = [], []
-    for first, stop in zip(box.start_ijk, box.stop_ijk, strict=True):
+    for first, stop, chance in zip(box.start_ijk, box.stop_ijk, chances, strict=True):
         length = min(stop - first, longest)
-        start.append(first + int(rng.integers(0, stop - first - length + 1)))
+        start.append(first + below(chance, stop - first - length + 1))
         edge.append(length)
     return _box_within(start, edge, shape)
 
@@ -173,10 +229,10 @@ def _box_within(start: Sequence[int], edge: Sequence[int], shape: Ijk) -> Box:
     return Box((first[0], first[1], first[2]), (stop[0], stop[1], stop[2]))
 
 
-def _place(target: Box, shape: Ijk, size_vox: int, rng: np.random.Generator) -> Ijk:
+def _place(target: Box, shape: Ijk, size_vox: int, chances: Sequence[float]) -> Ijk:
     """A crop that holds `target`, inside the volume where it fits, else around it."""
     start = []
-    for first, stop, length in zip(target.start_ijk, target.stop_ijk, shape, strict=True):
-        low, high = min(0, length - size_vox), max(0, length - size_vox)
-        start.append(int(rng.integers(max(stop - size_vox, low), min(first, high) + 1)))
+    for first, stop, length, chance in zip(target.start_ijk, target.stop_ijk, shape, chances, strict=True):
+        least = max(stop - size_vox, min(0, length - size_vox))
+        start.append(least + below(chance, min(first, max(0, length - size_vox)) - least + 1))
     return start[0], start[1], start[2]

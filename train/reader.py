@@ -72,7 +72,9 @@ class VolumeStore:
             self._open.move_to_end(volume_id)
         return held
 
-    def crop(self, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray:
+    def crop(
+        self, volume_id: str, start_ijk: Sequence[int], size_vox: int, *, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """A cube of a volume; air where it leaves the volume.
 
         Parameters
@@ -83,12 +85,14 @@ class VolumeStore:
             First voxel; may be negative.
         size_vox : int
             Edge.
+        out : (size_vox, size_vox, size_vox) int16, or None
+            Where to put it.
 
         Returns
         -------
         (size_vox, size_vox, size_vox) int16, HU
         """
-        return cut(self.volume(volume_id), start_ijk, size_vox, fill=AIR_HU)
+        return cut(self.volume(volume_id), start_ijk, size_vox, fill=AIR_HU, out=out)
 
     def label_crop(self, name: str, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray | None:
         """The same cube of the label map `name`, 0 outside; None where the volume has no such map."""
@@ -116,7 +120,7 @@ class VolumeStore:
             raise UnreadableVolume(
                 volume_id, f"expected int16 {self.shape_ijk(volume_id)}, found {volume.dtype} {volume.shape}"
             )
-        return volume
+        return np.asarray(volume)  # still mapped; slices of the subclass cost ten times as much
 
     def _unpacked(self, volume_id: str, path: Path) -> Path:
         # The row's hash is in the name: a volume that was curated anew is unpacked anew.
@@ -149,17 +153,27 @@ def map_nifti(path: Path) -> np.ndarray:
     return voxels
 
 
-def cut(volume: np.ndarray, start_ijk: Sequence[int], size_vox: int, *, fill: int) -> np.ndarray:
-    """A cube of `volume` from `start_ijk`, `fill` where it leaves the volume; a copy in C order."""
-    crop = np.full((size_vox,) * 3, fill, dtype=volume.dtype)
-    source, target = [], []
+def cut(
+    volume: np.ndarray, start_ijk: Sequence[int], size_vox: int, *, fill: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    """A cube of `volume` from `start_ijk`, `fill` where it leaves the volume; a copy in the memory order of the file.
+
+    Another order would cost four times as long, and is only wanted where voxels become floats. `out` takes the voxels
+    where it is given.
+    """
+    source, target, is_inside = [], [], True
     for start, length in zip(start_ijk, volume.shape, strict=True):
         first, last = max(start, 0), min(start + size_vox, length)
-        if first >= last:
-            return crop
-        source.append(slice(first, last))
-        target.append(slice(first - start, last - start))
-    crop[tuple(target)] = volume[tuple(source)]
+        is_inside = is_inside and last - first == size_vox
+        source.append(slice(first, max(first, last)))
+        target.append(slice(first - start, max(first, last) - start))
+    crop = np.empty((size_vox,) * 3, dtype=volume.dtype, order="F") if out is None else out
+    if is_inside:
+        crop[...] = volume[tuple(source)]
+        return crop
+    crop.fill(fill)
+    if all(part.stop > part.start for part in source):
+        crop[tuple(target)] = volume[tuple(source)]
     return crop
 
 

@@ -23,7 +23,7 @@ from train.batch import Batcher, in_crop
 from train.bench import Bench
 from train.catalogue import Catalogue, read_catalogue
 from train.config import Config
-from train.crops import Draw, covered, draw, draw_views
+from train.crops import N_CHANCES, Draw, covered, draw, draw_views
 from train.models import as_query
 from train.pictures import Panel, Row, crop_rows, write_png
 from train.reader import VolumeStore
@@ -170,13 +170,13 @@ def as_row(row: int, drawn: Draw) -> dict[str, Any]:
     }
 
 
-def _of_pair(catalogue: Any, pair_id: str, n_rows: int, seed: int) -> list[Draw]:
-    located = [one for one in catalogue.located if one.pair_id == pair_id]
+def _of_pair(catalogue: Catalogue, pair_id: str, n_rows: int, seed: int) -> list[Draw]:
+    located = [index for index, one in enumerate(catalogue.located) if one.pair_id == pair_id]
     if not located:
         raise ConfigError(
             f"pair {pair_id!r} has no located sentence that may be drawn: it is not in pairs.parquet, a verdict "
             "excludes it, or none of its regions was found"
         )
-    located.sort(key=lambda one: (not one.is_abnormal, one.sentence_id))
+    located.sort(key=lambda index: (not catalogue.located[index].is_abnormal, catalogue.located[index].sentence_id))
     rng = np.random.default_rng([seed, 41])
-    return [draw_views(catalogue, located[row % len(located)], rng) for row in range(n_rows)]
+    return [draw_views(catalogue, located[row % len(located)], rng.random(N_CHANCES).tolist()) for row in range(n_rows)]

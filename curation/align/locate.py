@@ -13,6 +13,7 @@ import numpy as np
 from curation.align.atlas import Placed, place_boxes, place_parts
 from curation.align.body import litres
 from curation.align.coarse import STEP_MM, Coarse, make_coarse
+from curation.align.confidence import stated
 from curation.align.coverage import Cover, find_coverage, held_regions
 from curation.align.frame import LEVEL_APEX, LEVEL_RECESS
 from curation.align.landmarks import Landmarks, find_landmarks
@@ -225,7 +226,7 @@ def _to_box(region: str, box: Placed, coarse: Coarse, factor: float) -> RegionBo
         last = int(np.clip(np.ceil(coarse.edge_to_ijk(box.edges[axis, 1], axis)), first + 1, n_voxels))
         start.append(first)
         size.append(last - first)
-    confidence = round(float(np.clip(box.confidence * factor, 0.0, 1.0)), 3)
+    confidence = round(factor * stated(region, float(np.clip(box.confidence, 0.0, 1.0))), 3)
     return RegionBox(region, "landmark", (start[0], start[1], start[2]), (size[0], size[1], size[2]), confidence)
 
 

@@ -1,7 +1,7 @@
-"""Boxes drawn over three planes, to be looked at.
+"""Boxes drawn over three planes, to be looked at: ``python -m curation locate``.
 
-Enters: a volume, its affine, boxes. Leaves: a PNG. Refuses: nothing. Left in the picture is the patient's left, as in
-the volume's own index order, and every panel says so.
+Enters: a volume, its affine, boxes. Leaves: a PNG. Refuses: a file that is no volume, a region nobody knows. Left in
+the picture is the patient's left, as in the volume's own index order, and every panel says so.
 """
 
 from __future__ import annotations
@@ -9,13 +9,23 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from curation.align.locate import locate_regions
 from curation.align.records import RegionBox
+from reports.regions import region_tree
 from t3dkit.atomic import write_bytes
+from t3dkit.errors import ConfigError, DataError
 
+HU_RANGE = (-1024, 3071)
 WINDOW_HU = (-200.0, 300.0)
+SHOWN = (
+    "lung_left", "lung_right", "trachea", "heart", "aorta", "liver", "spleen", "stomach", "pancreas", "kidney_left",
+    "kidney_right", "colon", "urinary_bladder", "spine", "hip_left", "hip_right", "brain", "thyroid_gland",
+)  # fmt: skip
+"""Drawn when nothing is asked for."""
 PLANES = (("coronal", 1, (0, 2)), ("sagittal", 0, (1, 2)), ("axial", 2, (0, 1)))
 
 
@@ -67,3 +77,48 @@ def draw_boxes(
     figure.savefig(buffer, dpi=70, format="png", metadata={"Software": None})
     plt.close(figure)
     write_bytes(path, buffer.getvalue())
+
+
+def picture_of_volume(volume: Path, path: Path, wanted: Sequence[str] = ()) -> dict[str, Any]:
+    """Locate the regions of a NIfTI file, draw some of them, and say what was found.
+
+    Parameters
+    ----------
+    volume : Path
+        CT, Hounsfield units, any orientation.
+    path : Path
+        The PNG.
+    wanted : sequence of str
+        Regions to draw; none: `SHOWN`.
+
+    Raises
+    ------
+    ConfigError
+        A wanted region is no code of the region tree.
+    DataError
+        The file is no three-dimensional NIfTI.
+    """
+    import nibabel
+    from nibabel.filebasedimages import ImageFileError
+
+    unknown = sorted(set(wanted) - set(region_tree().codes))
+    if unknown:
+        raise ConfigError(f"no region is called {', '.join(unknown)}; docs/dataset.md says where the codes are listed")
+    try:
+        image: Any = nibabel.as_closest_canonical(nibabel.load(volume))
+        data = np.clip(np.asarray(image.dataobj), *HU_RANGE).astype(np.int16)
+    except (ImageFileError, EOFError, OSError) as error:
+        raise DataError(f"the volume is no readable NIfTI ({type(error).__name__})") from None
+    if data.ndim != 3:
+        raise DataError(f"expected a volume of three axes, found {data.ndim}")
+    location = locate_regions(data, image.affine)
+    boxes = {box.region: box for box in location.boxes}
+    drawn = [boxes[region] for region in wanted or SHOWN if region in boxes]
+    draw_boxes(data, image.affine, drawn, path)
+    return {
+        "body_regions": list(location.body_regions),
+        "flags": list(location.flags),
+        "n_regions": len(boxes),
+        "drawn": {box.region: box.confidence for box in drawn},
+        "not_covered": [region for region in wanted if region not in boxes],
+    }

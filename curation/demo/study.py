@@ -73,16 +73,10 @@ def make_study(plan: StudyPlan, out: Path, *, coarse: float = 1.0) -> StudyTruth
         Voxels this much larger; tests make small studies with it.
     """
     rng = np.random.default_rng([plan.seed, 81])
-    person = _person(plan)
-    grid = _grid(plan, person, rng, coarse=coarse)
-    painter = paint_anatomy(grid, person)
-    brush = LesionBrush(painter, person, np.random.default_rng([plan.seed, 83]))
-    lesions = paint_lesions(brush, [kind for kind in ORDER if kind in plan.findings])
-    add_texture(painter, np.random.default_rng([plan.seed, 85]))
-    acquire.add_table(painter.hu, painter.label, grid, style=plan.number)
+    painter, brush, lesions = paint_study(plan, rng, coarse=coarse)
     series = _number(plan, _series(plan, painter, rng))
     thin = next(s for s in series if s.kind == "thin")
-    _write_masks(out, thin, painter.label, brush.mask, grid)
+    _write_masks(out, thin, painter.label, brush.mask, painter.grid)
     pointers = _pointers(lesions, thin, plan)
     written = report_text.ReportWriter(plan, lesions, pointers).write()
     truths, done, uids, n_files = _write_series(plan, series, out, rng)
@@ -97,6 +91,20 @@ def make_study(plan: StudyPlan, out: Path, *, coarse: float = 1.0) -> StudyTruth
         faults=tuple(done),
         n_files=n_files,
     )
+
+
+def paint_study(
+    plan: StudyPlan, rng: np.random.Generator, *, coarse: float = 1.0
+) -> tuple[Painter, LesionBrush, tuple[Lesion, ...]]:
+    """The phantom of one study with its lesions and the table, before a scanner sees it."""
+    person = _person(plan)
+    grid = _grid(plan, person, rng, coarse=coarse)
+    painter = paint_anatomy(grid, person)
+    brush = LesionBrush(painter, person, np.random.default_rng([plan.seed, 83]))
+    lesions = paint_lesions(brush, [kind for kind in ORDER if kind in plan.findings])
+    add_texture(painter, np.random.default_rng([plan.seed, 85]))
+    acquire.add_table(painter.hu, painter.label, grid, style=plan.number)
+    return painter, brush, lesions
 
 
 def _person(plan: StudyPlan) -> Person:

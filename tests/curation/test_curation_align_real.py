@@ -6,7 +6,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from benchmarks.localizer import LARGE, REAL, REAL_PAIR, measure, read_case
+from benchmarks.localizer import LARGE, measure
+from benchmarks.localizer_cases import REAL, REAL_PAIR, read_case
 from curation.align.locate import locate_regions
 from curation.align.masks import totalsegmentator_classes
 

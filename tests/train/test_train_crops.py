@@ -19,7 +19,7 @@ from t3dkit.tables import read_rows, write_table
 from train.batch import Batcher, prefetched
 from train.catalogue import Box, Catalogue, Sentence, read_catalogue
 from train.config import CropConfig, load_config
-from train.crops import covered_fraction, draw, draw_views
+from train.crops import N_CHANCES, _drawn_last, chances, covered, covered_fraction, draw, draw_views
 from train.reader import VolumeStore
 from train.text import train_tokens
 
@@ -58,7 +58,7 @@ def test_both_views_hold_the_target_and_stay_inside(
     box = Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
     sentence = Sentence("s", "p", "patient", "v", "text", ("liver",), (("liver", box),), False, True)
     catalogue = Catalogue((sentence,), {"v": shape}, CropConfig(size_vox=16))
-    drawn = draw_views(catalogue, sentence, np.random.default_rng(seed))
+    drawn = draw_views(catalogue, 0, np.random.default_rng(seed).random(N_CHANCES).tolist())
     for axis in range(3):
         assert box.start_ijk[axis] <= drawn.target.start_ijk[axis] < drawn.target.stop_ijk[axis] <= box.stop_ijk[axis]
         for view in drawn.views:
@@ -104,6 +104,55 @@ def test_listed_sentences_are_those_the_crop_covers(tiny_dataset: Path) -> None:
                     assert (name in listed) == (covered >= 0.5 or name == drawn.sentence_id)
                     if name in listed:
                         assert listed[name] == pytest.approx(covered, abs=1e-3)
+
+
+@given(seed=st.integers(0, 999), size=st.integers(4, 40))
+@settings(max_examples=60, deadline=None)
+def test_coverage_of_a_pair_at_once_equals_box_by_box(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    sentences = []
+    for number in range(6):
+        boxes = []
+        for _ in range(int(rng.integers(1, 4))):
+            start, edge = rng.integers(0, 30, 3).tolist(), rng.integers(1, 30, 3).tolist()
+            stop = [a + b for a, b in zip(start, edge, strict=True)]
+            boxes.append(("liver", Box(tuple(start), tuple(stop))))
+        pair = f"p{number // 2}"
+        sentences.append(Sentence(f"s{number}", pair, pair, "v", "text", ("liver",), tuple(boxes), False, True))
+    catalogue = Catalogue(tuple(sentences), {"v": (60, 60, 60)}, CropConfig(size_vox=size))
+    starts = [tuple(rng.integers(-5, 40, 3).tolist()) for _ in range(2)]
+    for number in range(3):
+        first, fractions = catalogue.covered(f"p{number}", starts)
+        mine = sentences[first : first + fractions.shape[1]]
+        assert {one.pair_id for one in mine} == {f"p{number}"}
+        assert len(mine) == 2
+        expected = [[covered(one, start, size) for one in mine] for start in starts]
+        np.testing.assert_allclose(fractions, expected, rtol=1e-12)
+
+
+def test_chances_are_uniform_and_differ_between_keys() -> None:
+    drawn = np.array([chances(8, 7, step) for step in range(4000)])
+    assert drawn.min() >= 0
+    assert drawn.max() < 1
+    counts = np.histogram(drawn, bins=16, range=(0, 1))[0]
+    assert ((counts - 2000) ** 2 / 2000).sum() < 45  # chi square, 15 degrees of freedom, p < 1e-4 beyond
+    assert len(np.unique(drawn)) == drawn.size
+    assert chances(3, 7, 1) == chances(8, 7, 1)[:3]
+
+
+@given(order=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=9), more=st.integers(0, 5))
+@settings(max_examples=80, deadline=None)
+def test_companions_are_drawn_without_replacement(order: list[float], more: int) -> None:
+    n = len(order) + more
+    drawn = [_drawn_last(order[: count + 1], n) for count in range(len(order))]
+    assert len(set(drawn)) == len(drawn)
+    assert set(drawn) <= set(range(n))
+
+
+def test_each_companion_is_equally_likely() -> None:
+    counts = Counter(_drawn_last(chances(3, 1, step), 6) for step in range(6000))
+    assert min(counts.values()) > 880
+    assert max(counts.values()) < 1120
 
 
 def test_covered_fraction_counts_what_a_crop_could_hold() -> None:
@@ -173,6 +222,23 @@ def test_padding_only_volumes_stop_with_the_pair(tmp_path: Path) -> None:
         write_nifti(path, np.full((40, 40, 40), -1024, np.int16), np.eye(4))
     with pytest.raises(DataError, match="pair00"):
         _batcher(root, tmp_path).make(0, range(4), 4)
+
+
+def test_no_crop_holds_padding_only_where_half_of_the_volumes_do(tmp_path: Path) -> None:
+    root = write_tiny_dataset(tmp_path / "dataset", n_patients=10)
+    empty = sorted((root / "volumes").glob("*.nii"))[::2]
+    for path in empty:
+        write_nifti(path, np.full((40, 40, 40), -1024, np.int16), np.eye(4))
+    sampler = _batcher(root, tmp_path).sampler
+    room, n_redrawn = sampler.room(), 0
+    for step in range(8):
+        for slot, drawn in enumerate(sampler.samples(room, seed=0, step=step, slots=range(4), n_slots=4)):
+            assert f"{drawn.volume_id}.nii" not in {path.name for path in empty}
+            n_redrawn += drawn != draw(sampler.catalogue, seed=0, step=step, slot=slot, n_slots=4)
+            for view, crop in zip(drawn.views, room, strict=True):
+                assert crop.max() > -1024
+                np.testing.assert_array_equal(crop, sampler.store.crop(drawn.volume_id, view.start_ijk, 24))
+    assert n_redrawn > 5
 
 
 @pytest.mark.parametrize("policy", ["aligned", "random", "whole"])
