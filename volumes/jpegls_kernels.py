@@ -52,7 +52,7 @@ def unstuff(data: np.ndarray, words: np.ndarray) -> int:
     n_held: Any = np.int64(0)
     n_words: Any = n_held
     total: Any = n_held
-    width = np.int64(8)
+    width: Any = np.int64(8)
     for index in range(data.size):
         octet = data[index]
         if width == 7 and octet >= 128:
