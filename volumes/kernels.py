@@ -126,41 +126,46 @@ def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ig
 
 @compiled
 def _along_row(row, first, weights, values):  # type: ignore[no-untyped-def]
-    """values[x] = sum over t of weights[x, t] * row[first[x] + t]; unrolled for the usual numbers of taps."""
+    """values[x] = sum over t of weights[x, t] * row[first[x] + t]; unrolled for the usual numbers of taps.
+
+    Indexes are unsigned: a signed one is first asked whether it counts from the end, which costs a third of the time.
+    """
     n, taps = weights.shape
     if taps == 2:
         for x in range(n):
-            f = first[x]
-            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1]
+            f = np.uint64(first[x])
+            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)]
     elif taps == 3:
         for x in range(n):
-            f = first[x]
-            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1] + weights[x, 2] * row[f + 2]
+            f = np.uint64(first[x])
+            values[x] = (
+                weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)] + weights[x, 2] * row[f + np.uint64(2)]
+            )
     elif taps == 4:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + 1]
-                + weights[x, 2] * row[f + 2]
-                + weights[x, 3] * row[f + 3]
+                + weights[x, 1] * row[f + np.uint64(1)]
+                + weights[x, 2] * row[f + np.uint64(2)]
+                + weights[x, 3] * row[f + np.uint64(3)]
             )
     elif taps == 5:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + 1]
-                + weights[x, 2] * row[f + 2]
-                + weights[x, 3] * row[f + 3]
-                + weights[x, 4] * row[f + 4]
+                + weights[x, 1] * row[f + np.uint64(1)]
+                + weights[x, 2] * row[f + np.uint64(2)]
+                + weights[x, 3] * row[f + np.uint64(3)]
+                + weights[x, 4] * row[f + np.uint64(4)]
             )
     else:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             value = np.float32(0.0)
             for t in range(taps):
-                value += weights[x, t] * row[f + t]
+                value += weights[x, t] * row[f + np.uint64(t)]
             values[x] = value
 
 
