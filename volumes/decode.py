@@ -349,6 +349,11 @@ def _quarantine(ref: FileRef) -> None:
         _quarantined.popitem(last=False)
 
 
+def forgive() -> None:
+    """Forget which files killed or stalled their decoder, where other files have come under their names."""
+    _quarantined.clear()
+
+
 def _require_not_quarantined(ref: FileRef) -> None:
     if (ref.path, ref.members) in _quarantined:
         raise DecodeError(DropReason.RESOURCE_LIMIT, "an earlier frame of this file killed its decoder")
