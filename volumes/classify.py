@@ -6,6 +6,8 @@ drop a reformat or projection (they rank lower, see `volumes.select`), or phanto
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from volumes.reasons import DropReason
 from volumes.records import Instance
 
@@ -73,6 +75,9 @@ HU_TYPES = frozenset({"", "HU", "HU_MOD", "US"})
 
 BITS = (8, 16, 32)
 
+FIRST_CT = "19711001"
+"""The first CT of a patient was made in October 1971; clocks that were never set say 1900 or 1970."""
+
 
 def refuse(instance: Instance) -> tuple[DropReason, str] | None:
     """Why the images of `instance` cannot become a volume; None when they may.
@@ -106,6 +111,29 @@ def image_type_words(instance: Instance) -> set[str]:
 def is_derived(instance: Instance) -> bool:
     """Whether the first value of ImageType says DERIVED."""
     return bool(instance.image_type) and instance.image_type[0].strip().upper() == "DERIVED"
+
+
+def why_date_suspect(instance: Instance) -> str | None:
+    """What is impossible about StudyDate, in words that do not tell it; None when nothing is.
+
+    Whether it lies in the future is not asked: the same input would be judged otherwise another day.
+    """
+    day, birth = instance.study_date, instance.patient_birth_date
+    if not day:
+        return None
+    if not _is_day(day):
+        return "StudyDate is no day"
+    if day < FIRST_CT:
+        return "StudyDate is before there was CT or MR"
+    return "StudyDate is before PatientBirthDate" if birth and _is_day(birth) and day < birth else None
+
+
+def _is_day(text: str) -> bool:
+    """Whether it is a day of the calendar, as YYYYMMDD (PS3.5 6.2, DA)."""
+    try:
+        return len(text) == 8 and text.isascii() and bool(datetime.strptime(text, "%Y%m%d"))
+    except ValueError:
+        return False
 
 
 def _unusable_pixels(instance: Instance, words: set[str]) -> tuple[DropReason, str] | None:

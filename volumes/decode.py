@@ -3,7 +3,8 @@
 Enters: an `Instance` and a frame number. Leaves: `SlicePixels`. Refuses: pixels that end early, are too many, are in
 colour, or cannot be decoded; a slice is never filled up with zeros.
 
-Uncompressed pixels are read in place; compressed ones are decoded in a child process (`volumes.isolation`).
+Uncompressed pixels are read in place; compressed ones are decoded in a child process (`volumes.isolation`), except for
+RLE and the usual JPEG-LS, whose decoders are our own and check every index.
 
 References
 ----------
@@ -25,13 +26,14 @@ import numpy as np
 from t3dkit.verdict import Repair
 from volumes.archives import MEMBER_LIMIT_BYTES
 from volumes.bits import from_codestream, mask_unused_bits
-from volumes.codecs import JPEG_2000, RLE, FrameSpec
+from volumes.codecs import JPEG_2000, JPEG_LS, RLE, FrameSpec
 from volumes.elements import PIXEL_DATA, Bulk
 from volumes.encapsulated import PREAMBLE_BYTES, require_no_data_set, split_frames
 from volumes.errors import DecodeError, HeaderError, VolumeError
 from volumes.headers import EXPLICIT_BE, NATIVE_SYNTAXES, Header, read_header
 from volumes.index import padding_value
 from volumes.isolation import decode_isolated
+from volumes.jpegls import decode_jpegls
 from volumes.reasons import DropReason, RepairCode
 from volumes.records import FileRef, Instance
 from volumes.rle import decode_rle
@@ -257,15 +259,24 @@ def decode_fragments(
     if spec.syntax == RLE:
         stored, more = mask_unused_bits(decode_rle(data, spec), spec, high_bit=high_bit)
         return stored, joined + more
+    pixels, precision = _decode_stream(ref, spec, data)
+    stored, more = from_codestream(pixels, precision, spec, is_jpeg_2000=spec.syntax in JPEG_2000)
+    return stored, joined + more
+
+
+def _decode_stream(ref: FileRef, spec: FrameSpec, data: bytes) -> tuple[np.ndarray, int | None]:
+    """Pixels and precision of a stream; the usual JPEG-LS is decoded here, all else in a child."""
+    if spec.syntax in JPEG_LS:
+        answer = decode_jpegls(data, spec)
+        if answer is not None:
+            return answer
     _require_not_quarantined(ref)
     try:
-        pixels, precision = decode_isolated(data, spec)
+        return decode_isolated(data, spec)
     except DecodeError as error:
         if error.reason == DropReason.RESOURCE_LIMIT:
             _quarantine(ref)
         raise
-    stored, more = from_codestream(pixels, precision, spec, is_jpeg_2000=spec.syntax in JPEG_2000)
-    return stored, joined + more
 
 
 def _open_image(instance: Instance) -> _Image:
@@ -336,6 +347,11 @@ def _quarantine(ref: FileRef) -> None:
     _quarantined[ref.path, ref.members] = None
     while len(_quarantined) > MAX_QUARANTINED:
         _quarantined.popitem(last=False)
+
+
+def forgive() -> None:
+    """Forget which files killed or stalled their decoder, where other files have come under their names."""
+    _quarantined.clear()
 
 
 def _require_not_quarantined(ref: FileRef) -> None:

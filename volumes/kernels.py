@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
+def compiled(function: Callable[..., Any]) -> Any:
     """Compile with a cache on disk where one can be written; without one where it cannot (read-only installs)."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -24,14 +24,14 @@ def _compiled(function: Callable[..., Any]) -> Any:
         return numba.njit(nogil=True)(function)
 
 
-@_compiled
+@compiled
 def count_codes(codes: np.ndarray, counts: np.ndarray) -> None:
     """Add how often each 16-bit code occurs in `codes` (1-D uint16) to `counts` (65536 int64)."""
     for index in range(codes.size):
         counts[codes[index]] += 1
 
 
-@_compiled
+@compiled
 def unpack_segment(packed: Any, words: Any, column: int) -> int:
     """Unpack one RLE segment (1-D uint8) into a column of `words` ((n, k) uint8); bytes written, at most n.
 
@@ -61,7 +61,7 @@ def unpack_segment(packed: Any, words: Any, column: int) -> int:
     return int(written)
 
 
-@_compiled
+@compiled
 def turn_planes(data: np.ndarray, flip_rows: bool, flip_columns: bool) -> None:
     """Reverse rows, columns or both of every plane of a (z, y, x) array, in place."""
     n_z, n_y, n_x = data.shape
@@ -78,20 +78,20 @@ def turn_planes(data: np.ndarray, flip_rows: bool, flip_columns: bool) -> None:
         data[z] = plane
 
 
-@_compiled
+@compiled
 def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """out[i] = table[codes[i]]; `codes` (1-D uint16) and `out` (1-D int16) may share memory."""
     for index in range(codes.size):
         out[index] = table[codes[index]]
 
 
-@_compiled
+@compiled
 def _value(code, shift, low, high):  # type: ignore[no-untyped-def]
     """A code plus `shift`, held within `low` and `high`."""
     return min(max(np.float32(code) + shift, low), high)
 
 
-@_compiled
+@compiled
 def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ignore[no-untyped-def]
     """line = sum over t in [begin, end) of weights[t] * (value of source[first + t, y] - fill); unrolled to three."""
     n, a = line.size, begin
@@ -124,47 +124,52 @@ def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ig
                 line[x] += w0 * (_value(s0[x], shift, low, high) - fill)
 
 
-@_compiled
+@compiled
 def _along_row(row, first, weights, values):  # type: ignore[no-untyped-def]
-    """values[x] = sum over t of weights[x, t] * row[first[x] + t]; unrolled for the usual numbers of taps."""
+    """values[x] = sum over t of weights[x, t] * row[first[x] + t]; unrolled for the usual numbers of taps.
+
+    Indexes are unsigned: a signed one is first asked whether it counts from the end, which costs a third of the time.
+    """
     n, taps = weights.shape
     if taps == 2:
         for x in range(n):
-            f = first[x]
-            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1]
+            f = np.uint64(first[x])
+            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)]
     elif taps == 3:
         for x in range(n):
-            f = first[x]
-            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + 1] + weights[x, 2] * row[f + 2]
+            f = np.uint64(first[x])
+            values[x] = (
+                weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)] + weights[x, 2] * row[f + np.uint64(2)]
+            )
     elif taps == 4:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + 1]
-                + weights[x, 2] * row[f + 2]
-                + weights[x, 3] * row[f + 3]
+                + weights[x, 1] * row[f + np.uint64(1)]
+                + weights[x, 2] * row[f + np.uint64(2)]
+                + weights[x, 3] * row[f + np.uint64(3)]
             )
     elif taps == 5:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + 1]
-                + weights[x, 2] * row[f + 2]
-                + weights[x, 3] * row[f + 3]
-                + weights[x, 4] * row[f + 4]
+                + weights[x, 1] * row[f + np.uint64(1)]
+                + weights[x, 2] * row[f + np.uint64(2)]
+                + weights[x, 3] * row[f + np.uint64(3)]
+                + weights[x, 4] * row[f + np.uint64(4)]
             )
     else:
         for x in range(n):
-            f = first[x]
+            f = np.uint64(first[x])
             value = np.float32(0.0)
             for t in range(taps):
-                value += weights[x, t] * row[f + t]
+                value += weights[x, t] * row[f + np.uint64(t)]
             values[x] = value
 
 
-@_compiled
+@compiled
 def resample_straight(
     source: np.ndarray,
     shift: float,
@@ -237,7 +242,7 @@ def resample_straight(
                 target[x] = np.int16(np.floor(min(max(values[x], low), high) + offset + np.float32(0.5)))
 
 
-@_compiled
+@compiled
 def resample_sheared(
     source: np.ndarray,
     fill: float,

@@ -153,20 +153,20 @@ def scan_source(source: Source, progress: Progress, *, workers: int = 1) -> Scan
 
 
 def _read_in_pool(files: Sequence[FileRef | FileDrop], workers: int) -> Iterator[Instance | NiftiImage | FileDrop]:
-    """`_read` of all `files`, in their order: processes take pieces from the front, this one takes them from the back.
+    """`_read` of all `files`, in their order: processes take pieces from the back, this one takes them from the front.
 
     So nobody waits while the processes start, and a process that dies costs no more than time.
     """
     pieces = [files[start : start + PIECE_FILES] for start in range(0, len(files), PIECE_FILES)]
     left = deque(range(len(pieces)))
-    answers: dict[int, list[Instance | NiftiImage | FileDrop]] = {}
     futures: dict[int, Future[list[Instance | NiftiImage | FileDrop]]] = {}
+    n_read = 0
 
     with processes_pool(workers) as pool:
 
         def feed(_: object = None) -> None:
             with suppress(IndexError, RuntimeError):  # nothing is left; the pool broke or closes
-                number = left.popleft()
+                number = left.pop()
                 futures[number] = pool.submit(_read_all, pieces[number])
                 futures[number].add_done_callback(feed)
 
@@ -174,13 +174,14 @@ def _read_in_pool(files: Sequence[FileRef | FileDrop], workers: int) -> Iterator
             feed()
         with suppress(IndexError):
             while True:
-                number = left.pop()
-                answers[number] = _read_all(pieces[number])
-    for number, piece in enumerate(pieces):
-        if number in futures:
-            with suppress(BrokenProcessPool):
-                answers[number] = futures[number].result()
-        yield from answers.pop(number) if number in answers else _read_all(piece)
+                n_read = left.popleft() + 1
+                yield from _read_all(pieces[n_read - 1])
+    for number in range(n_read, len(pieces)):
+        try:
+            answers = futures[number].result()
+        except (KeyError, BrokenProcessPool):
+            answers = _read_all(pieces[number])
+        yield from answers
 
 
 def _read_all(files: Sequence[FileRef | FileDrop]) -> list[Instance | NiftiImage | FileDrop]:

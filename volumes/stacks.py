@@ -319,6 +319,9 @@ def _remarks(ordered: Sequence[SliceHeader], phase: Group, fit: geometry.Spacing
     has_lossy_flag = any(repair.code == Flag.LOSSY for item in ordered for repair in item.instance.repairs)
     if not has_lossy_flag and any(item.instance.transfer_syntax_uid in LOSSY for item in ordered):
         remarks.append(Repair(Flag.LOSSY, "transfer syntax"))
+    why_suspect = classify.why_date_suspect(head)
+    if why_suspect:
+        remarks.append(Repair(Flag.DATE_SUSPECT, why_suspect))
     announced = head.images_in_acquisition
     if announced and len({item.instance.acquisition_number for item in ordered}) == 1 and announced > len(ordered):
         remarks.append(Repair(Flag.POSSIBLY_CROPPED, f"{len(ordered)} slices, ImagesInAcquisition {announced}"))

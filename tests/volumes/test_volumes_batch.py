@@ -61,7 +61,7 @@ def test_kernels_compile_where_no_cache_can_be_written(tmp_path):
 
 def _die_on_marked_file(files):
     """Stands in for a header that kills whoever reads it, in a worker process alone."""
-    marked = [Path(found.path) for found in files if found.name == "im0002.dcm"]
+    marked = [Path(found.path) for found in files if found.name == "im0008.dcm"]
     if marked and multiprocessing.parent_process() is not None:
         (marked[0].parent / "died").touch()
         os._exit(9)

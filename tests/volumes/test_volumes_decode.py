@@ -144,7 +144,7 @@ def test_damaged_streams_cost_one_file(open_bytes, syntax):
     data[start : start + 40] = bytes(40)
     assert reason_of(open_bytes(bytes(data))) in (DropReason.DECODE_FAIL, DropReason.PIXEL_LENGTH)
     np.testing.assert_array_equal(  # and the child goes on
-        read_slice(open_bytes(files.encode(files.ct(files.pixels()), files.JPEG_LS)), 0).stored, files.pixels()
+        read_slice(open_bytes(files.encode(files.ct(files.pixels()), syntax)), 0).stored, files.pixels()
     )
 
 
@@ -234,7 +234,7 @@ def test_a_dying_decoder_is_retried_once_and_then_the_file_is_quarantined(open_b
             raise isolation.ChildDiedError("the decoder died", may_retry=True)
 
     monkeypatch.setattr(isolation, "_child", Dying)
-    instance = open_bytes(files.encode(files.enhanced_ct(np.stack([files.pixels()] * 2)), files.JPEG_LS))
+    instance = open_bytes(files.encode(files.enhanced_ct(np.stack([files.pixels()] * 2)), files.JPEG_LOSSLESS))
     assert reason_of(instance, 0) is DropReason.RESOURCE_LIMIT
     assert len(tries) == isolation.MAX_TRIES
     assert reason_of(instance, 1) is DropReason.RESOURCE_LIMIT
@@ -242,7 +242,7 @@ def test_a_dying_decoder_is_retried_once_and_then_the_file_is_quarantined(open_b
 
 
 def test_a_killed_child_is_replaced(open_bytes):
-    instance = open_bytes(files.encode(files.ct(), files.JPEG_LS))
+    instance = open_bytes(files.encode(files.ct(), files.JPEG_LOSSLESS))
     read_slice(instance, 0)
     isolation._child()._child.kill()
     np.testing.assert_array_equal(read_slice(instance, 0).stored, files.pixels())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -356,3 +357,29 @@ def test_flags(build):
 
 def test_phantom_header_is_still_convertible(build):
     assert len(build(replace(Series(), patient_id="QA PHANTOM")).stacks) == 1
+
+
+@pytest.mark.parametrize(
+    ("day", "birth", "is_suspect"),
+    [
+        ("20190312", "19520104", False),
+        ("2019.03.12", "19520104", False),
+        ("20190312", "1952", False),
+        ("20190312", None, False),
+        (None, "19520104", False),
+        ("19000101", "19520104", True),
+        ("19700101", None, True),
+        ("20190231", None, True),
+        ("unknown", None, True),
+        ("19510312", "19520104", True),
+        ("20190312", "20200101", True),
+    ],
+)
+def test_an_impossible_study_date_is_flagged_and_not_told(instances_of, day, birth, is_suspect):
+    edit = setter(StudyDate=day or "", PatientBirthDate=birth or "")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pydicom would not write such dates without a word
+        (stack,) = build_stacks(instances_of(Series(edit=edit))).stacks
+    flagged = [repair for repair in stack.repairs if repair.code == Flag.DATE_SUSPECT]
+    assert bool(flagged) == is_suspect
+    assert not any(text and text in repair.detail for repair in flagged for text in (day, birth))
