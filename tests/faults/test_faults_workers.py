@@ -89,7 +89,9 @@ def test_killed_processes_cost_no_byte(export: Path, tmp_path: Path):
                 assert os.WTERMSIG(met["status"]) == signal.SIGKILL, n_runs
                 seconds *= 1.02  # the moments cover the whole of a run, however busy the machine becomes
             else:
-                assert met["status"] == 0, f"run {n_runs} did not get over {met['killed']}"
+                assert met["status"] == 0, (
+                    f"run {n_runs} did not get over {met['killed']}: " + (tmp_path / f"run-{n_runs}.said").read_text()
+                )
                 seconds = met["seconds"]
             hit.update(met["killed"])
             assert (met["torn"], met["again"]) == ([], 0), n_runs
