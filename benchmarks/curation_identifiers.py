@@ -106,7 +106,7 @@ def _patient(root: Path, plants: Plants, number: int) -> dict[str, str]:
     }  # fmt: skip
     generator = np.random.default_rng(number)
     for slice_number in range(N_SLICES):
-        header = _slice(shared, uid, slice_number, generator)
+        header = make_slice(shared, uid, slice_number, generator)
         _hide(header, plants)
         path = folder / f"{plants.word('file name')}-{slice_number:03d}.dcm"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def _patient(root: Path, plants: Plants, number: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _slice(shared: dict[str, str], uid: str, number: int, generator: np.random.Generator) -> Dataset:
+def make_slice(shared: dict[str, str], uid: str, number: int, generator: np.random.Generator) -> Dataset:
     """A slice of a trunk-like phantom."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, ExplicitVRLittleEndian
@@ -212,7 +212,7 @@ def _spoiled(folder: Path, shared: dict[str, str], uid: str, plants: Plants, gen
     )  # fmt: skip
     for number, edit in enumerate(edits):
         for slice_number in range(N_SLICES if number in (1, 7, 8) else 1):
-            header = _slice(shared, uid, slice_number, generator)
+            header = make_slice(shared, uid, slice_number, generator)
             header.SeriesInstanceUID = f"{uid}.{20 + number}"
             header.SOPInstanceUID = f"{uid}.{20 + number}.{slice_number}"
             header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
