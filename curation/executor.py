@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from t3dkit.errors import ConfigError
+from t3dkit.errors import ConfigError, DataError
 
 SINGLE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -32,6 +32,7 @@ ENVIRONMENT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.E
 CHUNK_FILES = 64
 """Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
 
+START_TRIES = 3
 WORKER_DIED = "KilledWorker"
 """`Failure.kind` of a task whose worker died: Dask's name for it."""
 
@@ -135,13 +136,15 @@ def open_executor(
     ------
     ConfigError
         Nothing answers at `scheduler`.
+    DataError
+        The worker processes do not start.
     """
     os.environ.update({name: os.environ.get(name, one) for name, one in SINGLE_THREAD.items()})
     if scheduler is None and workers <= 1:
         yield SerialExecutor()
         return
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
     from distributed.utils import get_mp_context
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -168,17 +171,31 @@ def open_executor(
                 n_workers = max(len(client.scheduler_info(n_workers=-1)["workers"]), 1)
                 yield DaskExecutor(client, n_workers=n_workers, window_per_worker=window_per_worker)
             return
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            memory_limit=f"{memory_gb}GB",
-            silence_logs=logging.CRITICAL,
-        )
-        with cluster, Client(cluster, set_as_default=False) as client:
+        with _local_cluster(workers, memory_gb) as cluster, Client(cluster, set_as_default=False) as client:
             yield DaskExecutor(client, n_workers=workers, window_per_worker=window_per_worker)
+
+
+def _local_cluster(workers: int, memory_gb: float) -> Any:
+    """Worker processes on this machine; tried again where one dies while they start."""
+    from distributed import LocalCluster
+
+    for left in reversed(range(START_TRIES)):
+        try:
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=f"{memory_gb}GB",
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError:
+            if not left:
+                break
+    raise DataError(
+        f"{workers} worker processes could not be started: see to free memory and limits on processes, then run again"
+    )
 
 
 def guarded(function: Callable[[Any], Any], argument: Any) -> Any:

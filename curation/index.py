@@ -19,6 +19,7 @@ from typing import Any
 from curation.executor import CHUNK_FILES, Executor, Failure
 from curation.ledger import FileRow, Ledger
 from curation.pseudonyms import Pseudonyms
+from curation.terms import with_known_terms
 from curation.uids import binding_of, lacks_of
 from t3dkit.progress import Progress
 from volumes.reasons import DropReason
@@ -135,6 +136,7 @@ def _index_file(ref: FileRef, stamp: str) -> IndexedFile:
     answer = read_instance(ref, may_lack_uids=True)
     if isinstance(answer, FileDrop):
         return _dropped(answer, stamp)
+    answer = with_known_terms(answer)
     named = answer if answer.kind == "other" else name_instance(answer)
     if isinstance(named, FileDrop):
         return _dropped(named, stamp)

@@ -27,6 +27,7 @@ from curation.pseudonyms import read_key
 from curation.reasons import DropReason, PairFlag
 from curation.spec import StudySpec
 from curation.suspicion import WEIGHTS, judge_pair
+from curation.terms import known_kernel, known_vendor, with_known_terms
 from curation.uids import with_uids
 from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
@@ -88,7 +89,7 @@ class _Study:
             if stamp_of(ref) == stamp:
                 answer = read_instance(ref, may_lack_uids=name in self.spec.uids)
             if isinstance(answer, Instance):
-                instances.append(with_uids(answer, self.spec.uids.get(name)))
+                instances.append(with_known_terms(with_uids(answer, self.spec.uids.get(name))))
             else:
                 self.lost[series_uid].append(answer)
                 self._drop("reread", "file", self.pseudonyms.of("file", name), answer.reason, answer.detail)
@@ -195,8 +196,8 @@ class _Study:
             "body_regions": sorted(location.body_regions),
             "n_slices_source": volume.n_slices_source,
             "spacing_source_mm": [float(number) for number in volume.spacing_source_mm],
-            "kernel": _harmless(volume.kernel),
-            "vendor": _harmless(volume.vendor),
+            "kernel": known_kernel(volume.kernel),
+            "vendor": known_vendor(volume.vendor),
             "contrast": _contrast(stack.head.contrast_bolus_agent),
             "patient_sex": stack.head.patient_sex if stack.head.patient_sex in ("M", "F", "O") else None,
             "repairs": [{"code": str(code), "detail": detail} for code, detail in noted]
@@ -368,12 +369,6 @@ def _worth_a_look(repairs: Sequence[Row]) -> list[str]:
     """Flags, and the repairs that rest on a guess; the others are part of every day."""
     flags = {str(flag) for flag in Flag}
     return [row["code"] for row in repairs if row["code"] in flags or row["code"] in WEIGHTS]
-
-
-def _harmless(text: str | None) -> str | None:
-    # Vendor and kernel are typed by machines, but a field is a field: what does not look like a code is left out.
-    kept = re.sub(r"[^A-Za-z0-9 ._/+-]", "", text or "").strip()
-    return kept if kept and len(kept) <= 32 else None
 
 
 def _contrast(agent: str | None) -> str | None:

@@ -52,8 +52,9 @@ def curation(export: Path, dataset: Path, *, workers: int) -> int:
     """Start a curation in a fork; returns its process id."""
     process = os.fork()
     if process == 0:
+        said = os.open(dataset.with_suffix(".said"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         for descriptor in (1, 2):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+            os.dup2(said, descriptor)
         from hospital import curate
 
         code = 70
