@@ -268,7 +268,7 @@ const showCrops = () => {
     for (const view of draw.views) {
       const figure = document.createElement("figure");
       const picture = document.createElement("img");
-      picture.src = `/crop/${facts.volume_id}/${[...view.start, draw.size, view.index].join(".")}.png?window=${state.window}`;
+      picture.src = `/crop/${facts.volume_id}/${[...view.start, draw.size, view.index].join(".")}.png?window=${/^(lung|airway|pleura)/.test(draw.region) ? "lung" : state.window}`;
       picture.width = picture.height = 150;
       picture.alt = `axial slice of a crop on ${draw.region.replaceAll("_", " ")}`;
       const caption = document.createElement("figcaption");
