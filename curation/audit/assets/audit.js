@@ -279,7 +279,10 @@ const showCrops = () => {
       cropList.append(figure);
     }
 };
+let isAsking = false;
 const askCrops = async () => {
+  if (isAsking) return;
+  isAsking = true;
   cropsState.textContent = "asking training for its draws, some seconds";
   try {
     const answer = await fetch(`/crops/${facts.pair_id}`);
@@ -292,6 +295,7 @@ const askCrops = async () => {
   } catch (error) {
     cropsState.textContent = `no answer (${error.message})`;
   }
+  isAsking = false;
 };
 document.getElementById("draw-crops").addEventListener("click", askCrops);
 
