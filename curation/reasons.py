@@ -70,8 +70,9 @@ class PairFlag(Code):
     SEX_MISMATCH = "SEX_MISMATCH", "the text names the other sex or its organs"
     LATERALITY_CONFLICT = (
         "LATERALITY_CONFLICT",
-        "findings and impression name opposite sides, or an organ said to be gone is there",
+        "findings and impression name opposite sides, an organ said to be gone is there, or a side lacks the lobe",
     )
+    SIDE_ELSEWHERE = "SIDE_ELSEWHERE", "the images show a finding on the other side than the report says"
     MEASUREMENT_TOO_LARGE = "MEASUREMENT_TOO_LARGE", "a measurement exceeds the volume or the organ it is about"
     POINTER_MISSING = "POINTER_MISSING", "the text points at an image that the series does not have"
     POINTER_ELSEWHERE = "POINTER_ELSEWHERE", "the text points at an image far from the organ it names"

@@ -64,12 +64,14 @@ class _Study:
         }
         self.series_uids: dict[str, str] = {}
         self.lost: dict[str, list[FileDrop]] = defaultdict(list)
+        self.narratives: list[Narrative] = []
+        self.opposed: dict[tuple[str, str], str] = {}  # report and volume that disagree on a side -> what on
 
     def run(self) -> Row:
         instances = self._read_headers()
-        narratives = self._read_reports(instances)
-        written = self._write_volumes(instances, wanted=bool(narratives))
-        self._pair(narratives, written)
+        self.narratives = self._read_reports(instances)
+        written = self._write_volumes(instances, wanted=bool(self.narratives))
+        self._pair(self.narratives, written)
         crosswalk = [
             ["series", uid, self.pseudonyms.of("series", uid)]
             for uid in sorted({i.series_instance_uid for i in instances})
@@ -174,6 +176,22 @@ class _Study:
         row["verdict"] = "kept"
         self.rows["regions"] += [_region(self._volume_id(choice.stack), box, None) for box in location.boxes]
         written.append((self._volume(volume, choice.stack, row, location, verdict.repairs), location, choice.stack))
+        self._compare_sides(volume, self._volume_id(choice.stack), location)
+
+    def _compare_sides(self, volume: Volume, volume_id: str, location: Any) -> None:
+        """Note where the images show a finding on the other side than a report."""
+        import numpy as np
+
+        from curation.suspicion.sides import opposite_sides
+
+        if volume.modality != "CT":
+            return
+        boxes = {box.region: (np.array(box.start_ijk), np.array(box.stop_ijk)) for box in location.boxes}
+        spacing_mm = np.linalg.norm(volume.affine_ras[:3, :3], axis=0)
+        for narrative in self.narratives:
+            found = opposite_sides(narrative.sentence_rows(""), volume.data, spacing_mm, boxes)
+            if found is not None:
+                self.opposed[narrative.report_id, volume_id] = found
 
     def _volume(self, volume: Volume, stack: Stack, series: Row, location: Any, repairs: Sequence[Repair]) -> Row:
         from volumes.nifti import write_volume
@@ -284,6 +302,12 @@ class _Study:
         opened = (
             [PairFlag.UNUSED_STACK] if any(row["reason"] and row["rank"] == 1 for row in self.rows["series"]) else []
         )
+        opposed = self.opposed.get((narrative.report_id, volume["volume_id"]))
+        if opposed is not None:
+            opened.append(PairFlag.SIDE_ELSEWHERE)
+            self.rows["suspicions"].append(
+                {"pair_id": pair_id, "code": str(PairFlag.SIDE_ELSEWHERE), "severity": "", "detail": opposed}
+            )
         flags, suspicion = judge_pair(
             confidence=narrative.confidence,
             n_sentences=len(sentences),

@@ -156,7 +156,8 @@ def write_many(root: Path, n: int) -> Path:
         )  # fmt: skip
         rows["volumes"].append(
             {
-                "volume_id": f"v{k}", "study_id": f"s{k}", "body_regions": ["chest"], "vendor": f"vendor {k % 5}",
+                "volume_id": f"v{k}", "path": f"volumes/v{k}.nii", "study_id": f"s{k}",
+                "body_regions": ["chest"], "vendor": f"vendor {k % 5}",
                 "spacing_source_mm": [0.8, 0.8, 1.0 + k % 5], "repairs": [], "modality": "CT",
                 "shape_ijk": [9, 9, 9], "spacing_mm": [1.0] * 3, "affine_ras": np.eye(4).ravel().tolist(),
             }

@@ -53,6 +53,8 @@ _SEXES = (
     ("F", re.compile(r"\b\d{1,3}[ -]{0,2}(?:years?|yrs?|y)[ /.-]{0,2}(?:old|o)? {0,2}(?:woman|female|lady)\b", re.I)),
 )
 _GONE = re.compile(r"\b(?:absent|agenesis|(?:nephr|splen|pneumon|lob|hyster|prostat)ectomy|surgically removed)\b", re.I)
+_NO_LOBE = re.compile(r"\bleft middle lobe\b|\bright lingula\b", re.I)
+"""Only the right lung has a middle lobe, only the left a lingula: the side was mistaken."""
 _INVERSUS = re.compile(r"\b(?:situs (?:inversus|ambiguus)|dextrocardia|heterotaxy)\b", re.I)
 
 
@@ -84,6 +86,8 @@ class TextFacts:
         section -> organ -> sides on which a finding is stated.
     gone : frozenset of str
         Regions that the text says are absent or were removed.
+    no_lobe : str or None
+        A lobe that its side does not have.
     own_words : tuple of str
         Narrative sentences with a number or a finding: what no template explains.
     """
@@ -98,6 +102,7 @@ class TextFacts:
     sides: Mapping[str, Mapping[str, frozenset[str]]] = field(default_factory=dict)
     gone: frozenset[str] = frozenset()
     is_mirrored: bool = False
+    no_lobe: str | None = None
     own_words: tuple[str, ...] = ()
 
     @property
@@ -183,10 +188,11 @@ def text_facts(text: str, sentences: Sequence[Row]) -> TextFacts:
             gone |= {region for region in regions if region.endswith(("_left", "_right"))}
         if row["measurements_mm"] or pointer or (is_finding and regions):
             own.append(row["text"])
+    lacking = _NO_LOBE.search(text)
     return TextFacts(
         named, parts, exams(text), stated_contrast(text), stated_sex(text, named), tuple(pointers),
         tuple(measurements), {s: {o: frozenset(v) for o, v in found.items()} for s, found in sides.items()},
-        frozenset(gone), bool(_INVERSUS.search(text)), tuple(own),
+        frozenset(gone), bool(_INVERSUS.search(text)), lacking[0].casefold() if lacking else None, tuple(own),
     )  # fmt: skip
 
 

@@ -171,6 +171,8 @@ def _sides(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str
         if not found[organ] & concluded[organ]:
             sides = f"{_list(found[organ])} in the findings, {_list(concluded[organ])} in the impression"
             yield PairFlag.LATERALITY_CONFLICT, f"{organ}: {sides}"
+    if text.no_lobe and not text.is_mirrored:
+        yield PairFlag.LATERALITY_CONFLICT, f"there is no {text.no_lobe}"
     for region in sorted(text.gone & volume.masked):
         yield PairFlag.LATERALITY_CONFLICT, f"{region} is absent by the text, but its mask is there"
 

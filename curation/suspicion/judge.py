@@ -46,7 +46,7 @@ def judge_dataset(rows: Mapping[str, Sequence[Row]], source: Sequence[SourceRow]
     Parameters
     ----------
     rows : mapping
-        Table -> rows: pairs, volumes, reports, sentences, regions.
+        Table -> rows: pairs, volumes, reports, sentences, regions; suspicions, where a study says more of a flag.
     source : sequence of SourceRow
         In the order of the source; empty where it is not known.
 
@@ -70,10 +70,14 @@ class _Judge:
         for row in rows["reports"]:
             ordered = sorted(sentences.get(row["report_id"], ()), key=lambda one: one["char_start"])
             self.texts[row["report_id"]] = text_facts(row["text"], ordered)
+        self.details = {(row["pair_id"], row["code"]): row["detail"] for row in rows.get("suspicions", ())}
         self.volume = lru_cache(maxsize=_VOLUMES_HELD)(self._volume)
 
     def suspicions(self) -> list[Row]:
-        found: dict[str, dict[str, str]] = {row["pair_id"]: dict.fromkeys(row["flags"], "") for row in self.pairs}
+        found: dict[str, dict[str, str]] = {
+            row["pair_id"]: {code: self.details.get((row["pair_id"], code), "") for code in row["flags"]}
+            for row in self.pairs
+        }
         for pair_id, finding in self._findings():
             found[pair_id][finding.code] = finding.detail
         for row in self.pairs:

@@ -38,6 +38,7 @@ RULES: dict[str, Rule] = {
     "POINTER_MISSING": Rule("alarm", 0.5),
     "MEASUREMENT_TOO_LARGE": Rule("alarm", 0.4),
     "HU_OUTLIER": Rule("alarm", 0.5),
+    "SIDE_ELSEWHERE": Rule("look", 0.35),
     "HU_SHIFT": Rule("look", 0.3),
     "POINTER_ELSEWHERE": Rule("look", 0.25),
     "BODYPART_MISMATCH": Rule("look", 0.3),

@@ -1,13 +1,14 @@
 """On which side the images show what a report says of one side.
 
-Enters: a CT volume, its boxes, the sentences of its report. Leaves: per sided sentence whether its own side, the other
-or neither shows the finding. Refuses: to judge where both sides look alike, or where the finding leaves no clear trace:
-it compares the two sides of one patient, never a side with a norm.
+Enters: a CT volume, its boxes, the sentences of its report. Leaves: which findings the images show on the other side.
+Refuses: to judge where both sides look alike, where the report names the finding on both, or where the finding leaves
+no clear trace: it compares the two sides of one patient, never a side with a norm.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,12 +23,18 @@ Box = tuple[np.ndarray, np.ndarray]
 
 STEP_MM = 2.5
 """The volume is averaged to about this step: finer shows nothing more of what is compared here."""
-AIR_HU, SOLID_HU = -500.0, -300.0
-FLUID_HU = (-12.0, 26.0)
-"""Of the smoothed volume: effusions, cysts and a wide collecting system; parenchyma is denser."""
+AIR_HU, SOLID_HU, FREE_AIR_HU = -500.0, -300.0, -965.0
 WATER_HU = (-12.0, 26.0)
-SIDE = {"left": -1.0, "right": 1.0}
-"""Sign of the first axis, RAS+."""
+"""Of the smoothed volume: effusions, cysts and a wide collecting system; parenchyma is denser."""
+DENSE_HU = (-350.0, 130.0)
+SPOT_HU = -550.0
+MEDIASTINUM_MM, AORTA_MM = 30.0, 42.0
+"""From the midline outwards the lungs are compared from here on; filled lung from beyond the aorta."""
+MIN_NODULE_MM = 10.0
+STRICTER = 1.15
+ENOUGH = 2.0
+"""Weight of the evidence against a report's sides from which on the pair is worth a look."""
+OTHER_SIDE = {"left": "right", "right": "left"}
 
 
 @dataclass(frozen=True)
@@ -39,21 +46,81 @@ class Kind:
     words : pattern
         How reports name it.
     regions : tuple of str
-        Prefixes of the sided regions that it is said of.
-    amount : callable (Sides, region, side, size in mm or None) -> ml
-        How much of it a side shows.
-    least_ml : float
-        Less on both sides is no trace.
-    ratio : float
-        The side that shows it shows at least so many times as much as the other.
+        Beginnings of the region codes that it is said of.
+    amount : callable (Sides, region, side, size in mm or None) -> float
+        How much of it a side shows, ml; of a nodule the share of the volume that its size lets expect.
+    least, ratio : float
+        The stated side shows it when it holds so much, and so many times as much as the other.
+    least_other : float
+        So much the other side must hold to show it, and `STRICTER` times the ratio: a doubt needs more than a yes.
+    is_local : bool
+        Findings in several lobes are several findings.
+    weight : float
+        About ln(P(on the stated side) / P(on the other)), from the demo's truth.
     """
 
     name: str
     words: re.Pattern[str]
     regions: tuple[str, ...]
     amount: Callable[[Sides, str, str, float | None], float]
-    least_ml: float
+    least: float
+    least_other: float
     ratio: float
+    weight: float
+    is_local: bool = False
+
+
+def opposite_sides(
+    sentences: Sequence[Row], data: np.ndarray, spacing_mm: Sequence[float], boxes: Mapping[str, Box]
+) -> str | None:
+    """What the images show on the other side than the report, in words; None where nothing says so clearly.
+
+    Parameters
+    ----------
+    sentences : sequence of rows of ``sentences.parquet``
+    data : (i, j, k) int16, HU, RAS+ closest axes
+    spacing_mm : (3,) float
+    boxes : mapping
+        Region -> first voxel and one past the last.
+    """
+    said = list(_sided(sentences))
+    if not said:
+        return None
+    sides = Sides(data, spacing_mm, boxes)
+    votes: dict[tuple[str, str, str], float] = {}
+    for kind, region, side, size_mm in said:
+        if region in boxes:
+            votes[kind.name, region if kind.is_local else "", side] = _vote(kind, sides, region, side, size_mm)
+    if sum(votes.values()) > -ENOUGH:
+        return None
+    against = sorted({(name, side) for (name, _, side), vote in votes.items() if vote < 0})
+    return "; ".join(f"{name}: {side} in the text, {OTHER_SIDE[side]} in the images" for name, side in against)
+
+
+def _sided(sentences: Sequence[Row]) -> Iterator[tuple[Kind, str, str, float | None]]:
+    """Findings that are said of one side, each with its region, side and size."""
+    found: dict[str, list[tuple[Kind, str, str, float | None]]] = defaultdict(list)
+    for row in sentences:
+        side = row["laterality"]
+        if row["assertion"] != "present" or row["is_normal"] or row["is_prior_comparison"]:
+            continue
+        for kind in KINDS:
+            regions = [region for region in row["regions"] or () if region.startswith(kind.regions)]
+            if regions and kind.words.search(row["text"]):
+                size = max(row["measurements_mm"] or (), default=None)
+                found[kind.name].append((kind, regions[0], side or "", size))
+    for name, all_of_kind in found.items():
+        named = {side for _, _, side, _ in all_of_kind}
+        if name == NODULE or (len(named) == 1 and named <= OTHER_SIDE.keys()):
+            yield from (one for one in all_of_kind if one[2] in OTHER_SIDE)
+
+
+def _vote(kind: Kind, sides: Sides, region: str, side: str, size_mm: float | None) -> float:
+    """Above zero where the stated side shows the finding, below where the other does."""
+    own, other = (kind.amount(sides, region, one, size_mm) for one in (side, OTHER_SIDE[side]))
+    if own >= kind.least and own >= kind.ratio * other:
+        return kind.weight
+    return -kind.weight if other >= kind.least_other and other >= STRICTER * kind.ratio * own else 0.0
 
 
 class Sides:
@@ -61,84 +128,65 @@ class Sides:
 
     Parameters
     ----------
-    data : (i, j, k) int16, HU, RAS+
-    spacing_mm : (3,) float
-    boxes : mapping
-        Region -> first voxel and one past the last, on the volume's grid.
+    data, spacing_mm, boxes
+        See `opposite_sides`.
     """
 
     def __init__(self, data: np.ndarray, spacing_mm: Sequence[float], boxes: Mapping[str, Box]) -> None:
-        factors = [max(1, int(STEP_MM / spacing)) for spacing in spacing_mm]
-        self.step = np.asarray(spacing_mm, float) * factors
-        self.ml = float(np.prod(self.step)) / 1000
+        factors = np.array([max(1, int(STEP_MM / spacing)) for spacing in spacing_mm])
+        self.step_mm = np.asarray(spacing_mm, float) * factors
+        self.ml = float(np.prod(self.step_mm)) / 1000
         self.boxes = {name: (low // factors, -(-high // factors)) for name, (low, high) in boxes.items()}
-        self._hu = block_mean(data, factors)
+        self.hu = block_mean(data, factors)
 
-    def vox(self, mm: float) -> tuple[int, int, int]:
-        """A length as voxels of each axis, at least 1."""
-        i, j, k = (max(1, round(mm / step)) for step in self.step)
-        return i, j, k
-
-    # chest
+    # lungs
 
     @cached_property
     def chest(self) -> Chest | None:
-        """The lungs and what lies around them; None where either was not located."""
-        if not {"lung_left", "lung_right"} <= self.boxes.keys():
-            return None
-        return Chest.of(self)
-
-    def opaque_ml(self, region: str, side: str, _size_mm: float | None) -> float:
-        """Lung that is filled, as far as the box of a lobe reaches."""
-        return 0.0 if self.chest is None else self.chest.within(self.chest.opaque, self.rows(region), side) * self.ml
-
-    def rows(self, region: str) -> slice:
-        """The slices of a region's box."""
-        low, high = self.boxes[region]
-        return slice(int(low[2]), int(high[2]))
+        """What the lungs show; None where either was not located."""
+        return Chest.of(self) if {"lung_left", "lung_right"} <= self.boxes.keys() else None
 
     def fluid_ml(self, _region: str, side: str, _size_mm: float | None) -> float:
-        """Fluid behind the lung."""
-        return 0.0 if self.chest is None else self.chest.within(self.chest.fluid, slice(None), side) * self.ml
+        """Fluid behind a lung."""
+        return self._in_chest("fluid", side, slice(None))
 
     def free_air_ml(self, _region: str, side: str, _size_mm: float | None) -> float:
-        """Air before the lung without any lung in it."""
-        return 0.0 if self.chest is None else self.chest.within(self.chest.free_air, slice(None), side) * self.ml
+        """Air before a lung without any lung in it."""
+        return self._in_chest("free_air", side, slice(None))
 
-    def nodule_ml(self, region: str, side: str, size_mm: float | None) -> float:
-        """The largest compact spot in a lung about as large as the report says, in the slices of a lobe."""
-        if self.chest is None or size_mm is None:
+    def filled_ml(self, region: str, side: str, _size_mm: float | None) -> float:
+        """Lung without air, in the slices of a lobe."""
+        return self._in_chest("filled", side, self._rows(region))
+
+    def nodule_share(self, region: str, side: str, size_mm: float | None) -> float:
+        """The largest compact spot about as large as the report says, in the slices of a lobe."""
+        if self.chest is None or size_mm is None or size_mm < MIN_NODULE_MM:
             return 0.0
-        half = slice(None, self.chest.middle) if side == "left" else slice(self.chest.middle, None)
-        spots = self.chest.spots[half, :, self.rows(region)]
-        best = 0.0
+        spots = self.chest.spots[self.chest.half(side), :, self._rows(region)]
+        best = 0
         for label, cut in enumerate(ndimage.find_objects(spots), start=1):
             if cut is None:
                 continue
-            extent = np.array([part.stop - part.start for part in cut]) * self.step
-            if not 0.5 * size_mm <= extent.max() <= 1.7 * size_mm + 2.0 or extent.min() < 0.35 * size_mm:
-                continue
-            n = int(np.count_nonzero(spots[cut] == label))
-            if n >= 0.3 * np.prod([part.stop - part.start for part in cut]):
-                best = max(best, n * self.ml)
-        return best / (np.pi / 6 * (size_mm / 10) ** 3)
+            edges = np.array([part.stop - part.start for part in cut])
+            extent_mm = edges * self.step_mm
+            if extent_mm.max() <= 1.7 * size_mm + 2 and extent_mm.min() >= 0.35 * size_mm:
+                n = int(np.count_nonzero(spots[cut] == label))
+                best = max(best, n if n >= 0.3 * np.prod(edges) else 0)
+        return best * self.ml / (np.pi / 6 * (size_mm / 10) ** 3)
 
-    def wall_ml(self, region: str, side: str, _size_mm: float | None) -> float:
-        """Soft tissue in one half of the bladder's box."""
+    def _in_chest(self, what: str, side: str, rows: slice) -> float:
+        if self.chest is None:
+            return 0.0
+        return float(np.count_nonzero(getattr(self.chest, what)[self.chest.half(side), :, rows])) * self.ml
+
+    def _rows(self, region: str) -> slice:
         low, high = self.boxes[region]
-        hu = self._hu[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
-        middle = hu.shape[0] / 2
-        half = hu[: int(middle)] if side == "left" else hu[int(np.ceil(middle)) :]
-        calm = ndimage.gaussian_filter(half, 1.0)
-        i, j, k = (np.linspace(-1, 1, n) for n in hu.shape)
-        ball = (i[:, None, None] ** 2 + j[None, :, None] ** 2 + k[None, None, :] ** 2) < 0.9
-        ball = ball[: half.shape[0]] if side == "left" else ball[-half.shape[0] :]
-        return float(np.count_nonzero((calm > 28) & (calm < 140) & ball)) * self.ml
+        return slice(int(low[2]), int(high[2]))
 
     # kidneys
 
     def stone_ml(self, _region: str, side: str, _size_mm: float | None) -> float:
-        """What is much denser than the kidney inside it."""
+        """What is much denser than the kidney inside its box."""
 
         def stone(hu: np.ndarray) -> np.ndarray:
             tissue = hu[(hu > 15) & (hu < 300)]
@@ -160,84 +208,70 @@ class Sides:
         if box is None:
             return 0.0
         low, high = np.maximum(box[0] - margin, 0), box[1] + margin
-        hu = self._hu[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
-        labels, n = ndimage.label(what(hu))
-        if not n:
-            return 0.0
-        # what reaches from face to face, as a rib or bowel does, is no part of the kidney
-        faces = np.zeros(n + 1, int)
-        for axis in range(3):
-            for place in (0, -1):
-                faces[np.unique(np.take(labels, place, axis=axis))] += 1
+        labels, n = ndimage.label(what(self.hu[_cut(low, high)]))
         sizes = np.bincount(labels.ravel(), minlength=n + 1)
         sizes[0] = 0
-        return float(sizes[faces == 0].sum()) * self.ml
+        for axis in range(3):  # what reaches a face of the box, as rib, bowel and spine do, is no part of the kidney
+            for place in (0, -1):
+                sizes[np.unique(np.take(labels, place, axis=axis))] = 0
+        return float(sizes.sum()) * self.ml
 
 
 @dataclass(frozen=True)
 class Chest:
-    """Masks on the averaged grid, the midline at `middle`.
+    """Masks on the averaged grid.
 
     Parameters
     ----------
     middle : int
         First index right of the midline.
-    opaque, fluid, free_air : (i, j, k) bool
+    fluid, free_air, filled : (i, j, k) bool
     spots : (i, j, k) int
         Labels of what is dense inside a lung.
     """
 
     middle: int
-    opaque: np.ndarray
     fluid: np.ndarray
     free_air: np.ndarray
+    filled: np.ndarray
     spots: np.ndarray
+
+    def half(self, side: str) -> slice:
+        """The indices of one side."""
+        return slice(None, self.middle) if side == "left" else slice(self.middle, None)
 
     @classmethod
     def of(cls, sides: Sides) -> Chest:
-        """Find the lungs within their boxes and fill each by the mirror image of the other."""
+        """Find the lungs around their boxes; what is no lung where the other side's mirror image is, is filled."""
         (left_low, left_high), (right_low, right_high) = sides.boxes["lung_left"], sides.boxes["lung_right"]
         low, high = np.minimum(left_low, right_low), np.maximum(left_high, right_high)
-        margin = np.array(sides.vox(20.0))
-        start = np.maximum(low - margin, 0)
-        stop = np.minimum(high + margin, sides._hu.shape)
-        hu = sides._hu[tuple(slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))]
-        middle = int(round((left_high[0] + right_low[0]) / 2)) - int(start[0])
-        body = ndimage.binary_opening(hu > SOLID_HU, iterations=1)
-        inside = np.stack([ndimage.binary_fill_holes(body[:, :, k]) for k in range(hu.shape[2])], axis=2)
-        lung = inside & (hu < AIR_HU)
-        mirrored = mirror(lung, middle)
-        smooth = ndimage.gaussian_filter(hu, 1.0)
-        i, j = np.arange(hu.shape[0])[:, None, None], np.arange(hu.shape[1])[None, :, None]
-        lateral = np.abs(i + 0.5 - middle) * sides.step[0] > 30.0
-        back = j < (low[1] + 0.45 * (high[1] - low[1])) - start[1]
-        filled = mirrored & ~lung & inside
-        rear = j < (low[1] + 0.30 * (high[1] - low[1])) - start[1]
-        fluid = filled & rear & lateral & (smooth > FLUID_HU[0]) & (smooth < FLUID_HU[1])
-        holes = np.stack([ndimage.binary_fill_holes(lung[:, :, k]) for k in range(hu.shape[2])], axis=2)
-        hull = holes | ndimage.binary_closing(lung, iterations=3) | (mirrored & back)
-        above = np.maximum.accumulate(lung, axis=2)  # not below the diaphragm
-        dense = hull & above & inside & lateral & (smooth > -350) & (smooth < 130) & ~ndimage.binary_dilation(fluid)
+        margin = np.maximum(1, np.round(20.0 / sides.step_mm)).astype(int)
+        start, stop = np.maximum(low - margin, 0), np.minimum(high + margin, sides.hu.shape)
+        hu = sides.hu[_cut(start, stop)]
+        middle = round((int(left_high[0]) + int(right_low[0])) / 2) - int(start[0])
+        inside = _filled_in_plane(ndimage.binary_opening(hu > SOLID_HU))
+        lung, smooth = inside & (hu < AIR_HU), ndimage.gaussian_filter(hu, 1.0)
+        mirrored, holes = mirror(lung, middle), _filled_in_plane(lung)
+        off_mm = np.abs(np.arange(hu.shape[0])[:, None, None] + 0.5 - middle) * sides.step_mm[0]
+        depth = (np.arange(hu.shape[1])[None, :, None] + start[1] - low[1]) / (high[1] - low[1])  # 0 back, 1 front
+        water = (smooth > WATER_HU[0]) & (smooth < WATER_HU[1])
+        fluid = mirrored & ~lung & inside & (depth < 0.30) & (off_mm > MEDIASTINUM_MM) & water
+        hull = holes | ndimage.binary_closing(lung, iterations=3) | (mirrored & (depth < 0.45))
+        hull &= np.maximum.accumulate(lung, axis=2)  # not below the diaphragm
+        dense = hull & inside & (off_mm > AORTA_MM) & (smooth > DENSE_HU[0]) & (smooth < DENSE_HU[1])
+        dense &= ~ndimage.binary_dilation(fluid)
         if "heart" in sides.boxes:
-            first, last = (np.clip(edge - start, 0, hu.shape).astype(int) for edge in sides.boxes["heart"])
-            dense[first[0] : last[0], first[1] : last[1], first[2] : last[2]] = False
-        opaque = ndimage.binary_opening(dense, iterations=1)
-        labels, _ = ndimage.label(holes & inside & (smooth > -550) & lateral)
-        free_air = ndimage.binary_opening(inside & ~back & (smooth < -965), iterations=1)
-        pad = [(int(a), int(n - b)) for a, b, n in zip(start, stop, sides._hu.shape, strict=True)]
-        opaque, fluid, free_air = (np.pad(mask, pad) for mask in (opaque, fluid, free_air))
-        return cls(middle + int(start[0]), opaque, fluid, free_air, np.pad(labels, pad))
-
-    def within(self, mask: np.ndarray, rows: slice, side: str) -> int:
-        """Voxels of a mask on one side of the midline, in some slices."""
-        half = slice(None, self.middle) if side == "left" else slice(self.middle, None)
-        return int(np.count_nonzero(mask[half, :, rows]))
+            first, last = (np.clip(edge - start, 0, hu.shape) for edge in sides.boxes["heart"])
+            dense[_cut(first, last)] = False
+        free_air = ndimage.binary_opening(inside & (depth >= 0.45) & (smooth < FREE_AIR_HU))
+        spots, _ = ndimage.label(ndimage.binary_opening(holes & (smooth > SPOT_HU) & (off_mm > MEDIASTINUM_MM)))
+        pad = [(int(a), int(n - b)) for a, b, n in zip(start, stop, sides.hu.shape, strict=True)]
+        masks = (np.pad(mask, pad) for mask in (fluid, free_air, ndimage.binary_opening(dense), spots))
+        return cls(middle + int(start[0]), *masks)
 
 
-def block_mean(data: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+def block_mean(data: np.ndarray, factors: Sequence[int] | np.ndarray) -> np.ndarray:
     """Means of blocks of voxels, float32; an incomplete block at the end is left out."""
-    if all(factor == 1 for factor in factors):
-        return np.asarray(data, dtype=np.float32)
     shape = [n // factor for n, factor in zip(data.shape, factors, strict=True)]
     cut = data[tuple(slice(0, n * factor) for n, factor in zip(shape, factors, strict=True))]
     blocks = cut.reshape([part for pair in zip(shape, factors, strict=True) for part in pair])
@@ -247,21 +281,36 @@ def block_mean(data: np.ndarray, factors: Sequence[int]) -> np.ndarray:
 def mirror(mask: np.ndarray, middle: int) -> np.ndarray:
     """A mask reflected at the plane before index `middle` of the first axis; False comes in from outside."""
     answer = np.zeros_like(mask)
-    reach = min(middle, mask.shape[0] - middle)
+    reach = max(0, min(middle, mask.shape[0] - middle))
     answer[middle - reach : middle + reach] = mask[middle - reach : middle + reach][::-1]
     return answer
 
 
-def _words(*parts: str) -> re.Pattern[str]:
+def _filled_in_plane(mask: np.ndarray) -> np.ndarray:
+    """Holes filled slice by slice."""
+    return np.stack([ndimage.binary_fill_holes(mask[:, :, k]) for k in range(mask.shape[2])], axis=2)
+
+
+def _cut(low: np.ndarray, high: np.ndarray) -> tuple[slice, ...]:
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _any_of(*parts: str) -> re.Pattern[str]:
     return re.compile("|".join(parts), re.IGNORECASE)
 
 
+NODULE = "nodule"
+_PLEURA, _LUNG, _KIDNEY = ("pleura", "lung"), ("lung",), ("kidney",)
 KINDS = (
-    Kind("pleural effusion", _words(r"\beffusions?\b", "pleuraerguss"), ("pleura", "lung"), Sides.fluid_ml, 8.0, 2.5),
-    Kind("pneumothorax", _words("pneumothora"), ("pleura", "lung"), Sides.free_air_ml, 1.5, 4.0),
-    Kind("opacity", _words("consolidation", r"\bopacit", "pneumonia", "infiltrat"), ("lung",), Sides.opaque_ml, 15.0, 2.5),
-    Kind("stone", _words("calcul[ui]", r"\bstones?\b", "lithiasis"), ("kidney",), Sides.stone_ml, 0.03, 4.0),
-    Kind("nodule", _words(r"\bnodules?\b"), ("lung",), Sides.nodule_ml, 0.35, 3.0),
-    Kind("bladder wall", _words("mass", "lesion", "thickening", "polyp"), ("urinary_bladder",), Sides.wall_ml, 0.5, 2.0),
-    Kind("cyst or wide calyces", _words(r"\bcysts?\b", "hydronephrosis", "dilat"), ("kidney",), Sides.water_ml, 1.5, 3.0),
-)
+    Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA,
+         Sides.fluid_ml, 6.0, 10.0, 2.0, 2.0),
+    Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Sides.free_air_ml, 1.5, 2.0, 4.0, 3.0),
+    Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
+         Sides.filled_ml, 5.0, 7.0, 2.2, 2.0, is_local=True),
+    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Sides.nodule_share, 0.35, 0.5, 3.0, 1.0,
+         is_local=True),
+    Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
+         Sides.stone_ml, 0.03, 0.05, 4.0, 3.0),
+    Kind("water in the kidney", _any_of(r"\bcysts?\b", "hydronephros", "dilat", "zysten?"), _KIDNEY,
+         Sides.water_ml, 1.5, 2.5, 3.0, 2.0),
+)  # fmt: skip

@@ -268,7 +268,7 @@ const showCrops = () => {
     for (const view of draw.views) {
       const figure = document.createElement("figure");
       const picture = document.createElement("img");
-      picture.src = `/crop/${facts.volume_id}/${[...view.start, draw.size, view.index].join(".")}.png?window=${state.window}`;
+      picture.src = `/crop/${facts.volume_id}/${[...view.start, draw.size, view.index].join(".")}.png?window=${/^(lung|airway|pleura)/.test(draw.region) ? "lung" : state.window}`;
       picture.width = picture.height = 150;
       picture.alt = `axial slice of a crop on ${draw.region.replaceAll("_", " ")}`;
       const caption = document.createElement("figcaption");
@@ -279,7 +279,10 @@ const showCrops = () => {
       cropList.append(figure);
     }
 };
+let isAsking = false;
 const askCrops = async () => {
+  if (isAsking) return;
+  isAsking = true;
   cropsState.textContent = "asking training for its draws, some seconds";
   try {
     const answer = await fetch(`/crops/${facts.pair_id}`);
@@ -292,6 +295,7 @@ const askCrops = async () => {
   } catch (error) {
     cropsState.textContent = `no answer (${error.message})`;
   }
+  isAsking = false;
 };
 document.getElementById("draw-crops").addEventListener("click", askCrops);
 

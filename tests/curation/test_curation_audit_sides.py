@@ -1,0 +1,182 @@
+"""The side of a finding in the images against the side in the text, on a painted trunk."""
+
+import numpy as np
+import pytest
+from align_phantom import LUNG_AXES, LUNGS, ORGANS, ellipsoid, trunk
+
+from curation.align.locate import locate_regions
+from curation.suspicion.facts import text_facts, volume_facts
+from curation.suspicion.fit import pair_findings
+from curation.suspicion.judge import judge_dataset
+from curation.suspicion.sides import Sides, block_mean, mirror, opposite_sides
+from reports.parse import parse_report
+from reports.work import sentence_rows
+
+LOW, HIGH, STEP = 20.0, 560.0, 3.0
+SIGN = {"left": -1.0, "right": 1.0}
+OTHER = {"left": "right", "right": "left"}
+
+
+@pytest.fixture(scope="module")
+def plain():
+    data, affine = trunk(LOW, HIGH, spacing_mm=STEP)
+    boxes = locate_regions(data, affine).boxes
+    return data, affine, {box.region: (np.array(box.start_ijk), np.array(box.stop_ijk)) for box in boxes}
+
+
+def axes_of(data, affine):
+    return [affine[a, 3] + affine[a, a] * np.arange(n).reshape([-1 if b == a else 1 for b in range(3)])
+            for a, n in enumerate(data.shape)]  # fmt: skip
+
+
+def ball(data, affine, center, radius_mm, hu):
+    data[ellipsoid(*axes_of(data, affine), center, (radius_mm,) * 3)] = hu
+
+
+def effusion(data, affine, side):
+    x, y, z = axes_of(data, affine)
+    data[ellipsoid(x, y, z, LUNGS[f"lung_{side}"], LUNG_AXES) & (y < -8) & (z > 240) & (z < 380)] = 10
+
+
+def pneumothorax(data, affine, side):
+    x, y, z = axes_of(data, affine)
+    data[ellipsoid(x, y, z, LUNGS[f"lung_{side}"], LUNG_AXES) & (y > 60)] = -1000
+
+
+def consolidation(data, affine, side):
+    ball(data, affine, (SIGN[side] * 95, 10, 350), 24, 0)
+
+
+def nodules(data, affine, side):
+    for height in (340, 480):
+        ball(data, affine, (SIGN[side] * 90, 20, height), 10, 30)
+
+
+def stone(data, affine, side):
+    ball(data, affine, ORGANS[f"kidney_{side}"][0], 5, 900)
+
+
+def cyst(data, affine, side):
+    (x, y, z), _, _ = ORGANS[f"kidney_{side}"]
+    ball(data, affine, (x + SIGN[side] * 10, y, z), 20, 8)
+
+
+CASES = (
+    (effusion, "There is a moderate {side} pleural effusion.", "pleural effusion"),
+    (pneumothorax, "Small {side} pneumothorax.", "pneumothorax"),
+    (consolidation, "There is consolidation in the {side} lower lobe.", "filled lung"),
+    (nodules, "A 20 mm nodule in the {side} upper lobe. A 20 mm nodule in the {side} lower lobe.", "nodule"),
+    (stone, "There is a 10 mm stone in the {side} kidney.", "kidney stone"),
+    (cyst, "There is a 28 mm cyst of the {side} kidney.", "water in the kidney"),
+)
+
+
+def said(text):
+    return sentence_rows(parse_report(f"FINDINGS: {text}\n"), "report")
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize(("paint", "text", "name"), CASES, ids=[case[2] for case in CASES])
+def test_a_finding_on_the_other_side_is_named_and_one_on_its_own_side_is_not(plain, paint, text, name, side):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    paint(data, affine, side)
+    wrong = opposite_sides(said(text.format(side=OTHER[side])), data, (STEP,) * 3, boxes)
+    assert wrong == f"{name}: {OTHER[side]} in the text, {side} in the images"
+    assert opposite_sides(said(text.format(side=side)), data, (STEP,) * 3, boxes) is None
+
+
+@pytest.mark.parametrize(("paint", "text", "name"), CASES, ids=[case[2] for case in CASES])
+def test_nothing_is_said_where_the_images_show_it_on_neither_or_on_both_sides(plain, paint, text, name):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    for side in ("left", "right"):
+        assert opposite_sides(said(text.format(side=side)), data, (STEP,) * 3, boxes) is None, f"{name}, on neither"
+    for side in ("left", "right"):
+        paint(data, affine, side)
+    for side in ("left", "right"):
+        assert opposite_sides(said(text.format(side=side)), data, (STEP,) * 3, boxes) is None, f"{name}, on both"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Left pleural effusion. Smaller right pleural effusion.",  # both sides are named
+        "Bilateral pleural effusions.",
+        "No right pleural effusion.",
+        "Small pleural effusion.",
+        "The right lung is clear.",
+    ],
+)
+def test_texts_that_do_not_put_it_on_the_other_side_alone_are_left_alone(plain, text):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    effusion(data, affine, "left")
+    assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
+
+
+def test_a_mirrored_volume_contradicts_the_right_text(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    pneumothorax(data, affine, "left")
+    mirrored = np.ascontiguousarray(data[::-1])
+    found = opposite_sides(said("Small left pneumothorax."), mirrored, (STEP,) * 3, boxes)
+    assert found == "pneumothorax: left in the text, right in the images"
+
+
+def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    pneumothorax(data, affine, "left")
+    cyst(data, affine, "right")
+    text = "Small left pneumothorax. There is a 28 mm cyst of the left kidney."
+    assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
+
+
+def test_a_volume_without_boxes_says_nothing(plain):
+    assert opposite_sides(said("Small left pneumothorax."), plain[0], (STEP,) * 3, {}) is None
+
+
+def test_fine_volumes_are_averaged_to_the_same_verdict(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    stone(data, affine, "left")
+    fine = data.repeat(3, axis=0).repeat(3, axis=1).repeat(3, axis=2)
+    finer = {region: (low * 3, high * 3) for region, (low, high) in boxes.items()}
+    text = said("There is a 10 mm stone in the right kidney.")
+    assert opposite_sides(text, fine, (1.0,) * 3, finer) is not None
+    assert Sides(fine, (1.0,) * 3, finer).hu.shape == tuple(3 * n // 2 for n in data.shape)
+
+
+def test_blocks_are_averaged_and_masks_are_mirrored():
+    data = np.arange(5 * 4 * 2, dtype=np.int16).reshape(5, 4, 2)
+    assert block_mean(data, (2, 2, 1))[0, 0, 0] == data[:2, :2, 0].mean()
+    assert block_mean(data, (2, 2, 1)).shape == (2, 2, 2)
+    mask = np.array([1, 0, 0, 0, 1, 1, 0], bool)[:, None, None]
+    assert mirror(mask, 3)[:, 0, 0].tolist() == [True, True, False, False, False, True, False]
+
+
+VOLUME = {
+    "volume_id": "v", "affine_ras": np.eye(4).ravel().tolist(), "shape_ijk": [9, 9, 9], "spacing_mm": [1.0] * 3,
+    "slice_map": None, "body_regions": [], "contrast": None, "patient_sex": None, "hu_percentiles": [],
+    "padding_fraction": 0.0, "sha256": "0", "n_slices_source": 9, "vendor": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("lobe", "is_mistake"), [("left middle lobe", True), ("right lingula", True),
+                                                  ("right middle lobe", False), ("lingula", False)])  # fmt: skip
+def test_a_lobe_that_its_side_does_not_have_is_a_conflict(lobe, is_mistake):
+    text = f"FINDINGS: Nodule in the {lobe}.\n"
+    found = pair_findings(text_facts(text, said(f"Nodule in the {lobe}.")), volume_facts(VOLUME, ()))
+    details = {finding.detail for finding in found if finding.code == "LATERALITY_CONFLICT"}
+    assert details == ({f"there is no {lobe}"} if is_mistake else set())
+
+
+def test_what_a_study_saw_reaches_the_table_of_suspicions():
+    detail = "pneumothorax: left in the text, right in the images"
+    pair = {
+        "pair_id": "p", "patient_id": "q", "study_id": "s", "report_id": "r", "volume_id": "v",
+        "flags": ["SIDE_ELSEWHERE"], "link_confidence": 1.0, "suspicion": 0.0, "n_sentences": 4, "n_located": 2,
+    }  # fmt: skip
+    rows = {
+        "pairs": [pair], "volumes": [VOLUME], "reports": [{"report_id": "r", "text": "Nothing.", "sections": []}],
+        "sentences": [], "regions": [],
+        "suspicions": [{"pair_id": "p", "code": "SIDE_ELSEWHERE", "severity": "", "detail": detail}],
+    }  # fmt: skip
+    (found,) = judge_dataset(rows)
+    assert found == {"pair_id": "p", "code": "SIDE_ELSEWHERE", "severity": "look", "detail": detail}
+    assert pair["suspicion"] > 0.3
