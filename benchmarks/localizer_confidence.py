@@ -3,7 +3,7 @@
     python -m benchmarks.localizer --seeds 1001,1002 --rows ROWS.parquet
     python -m benchmarks.localizer_confidence ROWS.parquet --source "demo seeds 1001 and 1002" [--write]
 
-The hit rate rises with the figure (isotonic regression), is read at nine places and lowered by `MARGINS`. Measure the
+The hit rate rises with the figure (isotonic regression), is read at ten places and lowered by `MARGINS`. Measure the
 result on seeds that had no part in it.
 """
 
@@ -22,10 +22,10 @@ from curation.align.confidence import own_of
 from t3dkit.atomic import write_text
 
 TABLE = Path(__file__).parents[1] / "curation" / "align" / "confidence.toml"
-PLACES = (0.0, 0.15, 0.2, 0.22, 0.3, 0.4, 0.6, 0.8, 1.0)
+PLACES = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
 MARGINS = (0.08, 0.04)
-"""What is taken off at the least and the greatest figure: painted volumes are kinder than patients, most of all to
-boxes that stand on averages."""
+"""The share that is taken off at the least and the greatest figure: painted volumes are kinder than patients, most of
+all to boxes that stand on averages."""
 STEP = 0.004
 """Between one place and the next at least: what is surer stays surer."""
 HEAD = """\
@@ -40,7 +40,7 @@ def fit(own: np.ndarray, hit: np.ndarray) -> list[float]:
     """What to state at `PLACES`, for figures `own` (n,) of boxes that hit or not (n,)."""
     order = np.argsort(own, kind="stable")
     rates = isotonic_regression(hit[order].astype(float)).x
-    read = np.interp(PLACES, own[order], rates) - np.interp(PLACES, (0.0, 1.0), MARGINS)
+    read = np.interp(PLACES, own[order], rates) * (1.0 - np.interp(PLACES, (0.0, 1.0), MARGINS))
     return [round(float(value), 3) for value in _rising(read)]
 
 
