@@ -90,7 +90,8 @@ def _region_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
     tree = region_tree()
     for region in sorted(set(case.classes or case.labels.names.values()) - shown):
         if region in tree:
-            rows.append({"kind": "region", "region": region, "covered": False, "located": region in found})
+            row = {"kind": "region", "region": region, "covered": False, "located": region in found}
+            rows.append(row | ({"confidence": found[region].confidence, "hit": False} if region in found else {}))
     return rows
 
 
@@ -253,7 +254,7 @@ def summarize(rows: list[Row]) -> Row:
         "median_error_large_mm": round(float(large["error_mm"].median()), 1),
         "median_inside": round(float(located["inside"].median()), 2),
         **_not_covered(regions),
-        "calibration": calibration(located),
+        "calibration": calibration(claimed(regions)),
     }
     volumes = frame[frame["kind"] == "volume"]
     summary["flagged_unmirrored"] = int(volumes["flagged"].sum())
@@ -291,9 +292,15 @@ def _not_covered(regions: pd.DataFrame) -> Row:
     }
 
 
-def calibration(located: pd.DataFrame) -> Row:
+def claimed(regions: pd.DataFrame) -> pd.DataFrame:
+    """The boxes that were given, with those of classes that the scan does not show, which are misses."""
+    shown = set(regions.loc[regions["covered"].astype(bool), "region"])
+    return regions[regions["located"].astype(bool) & regions["region"].isin(shown)]
+
+
+def calibration(boxes: pd.DataFrame) -> Row:
     """Per tenth of confidence: mean confidence, hit rate, boxes."""
-    tenths = located.groupby((located["confidence"] * 10).clip(upper=9.999).astype(int) / 10)
+    tenths = boxes.groupby((boxes["confidence"] * 10).clip(upper=9.999).astype(int) / 10)
     return {
         f"{key:.1f}": [round(float(rows["confidence"].mean()), 3), _mean(rows["hit"]), len(rows)]
         for key, rows in tenths

@@ -1,7 +1,7 @@
 """Labelled volumes to measure the localizer on: real ones from files, and demo studies painted in memory.
 
 A painted study is the demo export's own phantom with its lesions and a scanner's noise, without DICOM around it, so
-that two hundred of them take minutes. Seeds used so far: 0 (the demo), 1001 and 1002 (tuning, confidence map).
+that two hundred of them take minutes. Seeds used for tuning so far: 0 (the demo), 1001, 1002, 9101.
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nibabel
 import numpy as np
 
 from curation.align.records import LabelMap
+
+if TYPE_CHECKING:
+    from curation.demo.plan import StudyPlan
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "totalsegmentator_tests"
 REAL_PAIR = (REAL / "example_ct.nii.gz", REAL / "example_seg_fast_force_split.nii.gz")
@@ -59,37 +63,41 @@ def read_case(name: str, volume: Path, labels: Path, names: dict[int, str]) -> C
 
 def made_cases(seed: int, n_studies: int) -> Iterator[Case]:
     """Demo studies of a seed, each with its label map and the lesions that its report names."""
+    from curation.demo.plan import plan_studies
+
+    for plan in plan_studies(n_studies, seed):
+        yield made_case(plan, name=f"seed{seed}-{plan.number}")
+
+
+def made_case(plan: StudyPlan, *, name: str) -> Case:
+    """One demo study as a scanner without faults shows it."""
     from curation.demo import acquire
     from curation.demo.labels import NAME
-    from curation.demo.plan import plan_studies
     from curation.demo.report_text import ReportWriter
     from curation.demo.study import paint_study
 
-    for plan in plan_studies(n_studies, seed):
-        plan = replace(plan, image_fault="", report_fault="")
-        rng = np.random.default_rng([plan.seed, 81])
-        painter, _, lesions = paint_study(plan, rng)
-        hu = acquire.reconstruct(painter.hu, sharp=False, noise_hu=float(rng.uniform(9, 24)), rng=rng)
-        affine_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ acquire.base_grid(painter.grid).affine_lps
-        for axis in (0, 1):  # (k, j, i) of LPS to (i, j, k) of RAS
-            affine_ras[:, 3] += affine_ras[:, axis] * (hu.shape[2 - axis] - 1)
-            affine_ras[:, axis] *= -1
-        data, labels = (np.asfortranarray(array.transpose(2, 1, 0)[::-1, ::-1]) for array in (hu, painter.label))
-        labels[~np.isin(labels, list(NAME))] = 0
-        named = ReportWriter(plan, lesions, [None] * len(lesions)).write().named
-        yield Case(
-            name=f"seed{seed}-{plan.number}",
-            data=np.clip(data, -1024, 3071),
-            affine_ras=affine_ras,
-            labels=LabelMap(labels, affine_ras, NAME),
-            lesions=tuple(
-                Lesion(one.kind, one.region, np.array(one.centre_lps) * [-1, -1, 1])
-                for one, is_named in zip(lesions, named, strict=True)
-                if is_named and np.all(np.isfinite(one.centre_lps))
-            ),
-            classes=tuple(
-                name
-                for name in NAME.values()
-                if name not in NO_ANATOMY and (name != "prostate" or plan.patient.sex == "M")
-            ),
-        )
+    plan = replace(plan, image_fault="", report_fault="")
+    rng = np.random.default_rng([plan.seed, 81])
+    painter, _, lesions = paint_study(plan, rng)
+    hu = acquire.reconstruct(painter.hu, sharp=False, noise_hu=float(rng.uniform(9, 24)), rng=rng)
+    affine_ras = np.diag([-1.0, -1.0, 1.0, 1.0]) @ acquire.base_grid(painter.grid).affine_lps
+    for axis in (0, 1):  # (k, j, i) of LPS to (i, j, k) of RAS
+        affine_ras[:, 3] += affine_ras[:, axis] * (hu.shape[2 - axis] - 1)
+        affine_ras[:, axis] *= -1
+    data, labels = (np.asfortranarray(array.transpose(2, 1, 0)[::-1, ::-1]) for array in (hu, painter.label))
+    labels[~np.isin(labels, list(NAME))] = 0
+    named = ReportWriter(plan, lesions, [None] * len(lesions)).write().named
+    return Case(
+        name=name,
+        data=np.clip(data, -1024, 3071),
+        affine_ras=affine_ras,
+        labels=LabelMap(labels, affine_ras, NAME),
+        lesions=tuple(
+            Lesion(one.kind, one.region, np.array(one.centre_lps) * [-1, -1, 1])
+            for one, is_named in zip(lesions, named, strict=True)
+            if is_named and np.all(np.isfinite(one.centre_lps))
+        ),
+        classes=tuple(
+            name for name in NAME.values() if name not in NO_ANATOMY and (name != "prostate" or plan.patient.sex == "M")
+        ),
+    )

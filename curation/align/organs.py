@@ -166,10 +166,14 @@ def find_kidney(field: Field, hu: np.ndarray, side: str, taken: np.ndarray) -> O
             return Organ(found, confidence)
     # without contrast: blobs that fat sets apart, from their cores
     soft = zone & (hu > 0)
-    depth_mm = ndimage.distance_transform_edt(soft, sampling=STEP_MM)
+    if not soft.any():
+        return None
+    cut = _room_around(soft)  # distances cost by the voxel, and beyond lies no kidney
+    depth_mm = ndimage.distance_transform_edt(soft[cut], sampling=STEP_MM)
     for core_mm in (9.0, 13.0):
         labels, _ = component_table(depth_mm > core_mm)
-        grown = _grow_labels(labels, soft, core_mm)
+        grown = np.zeros(hu.shape, dtype=labels.dtype)
+        grown[cut] = _grow_labels(labels, soft[cut], core_mm)
         found = _best_kidney(grown, center, max_off_mm=34)
         if found is not None:
             return Organ(found, 0.65)
@@ -238,6 +242,12 @@ def _grow(field: Field, zone: np.ndarray, mode: float, *, erosions: int) -> np.n
     core = ndimage.binary_erosion(band, iterations=erosions, border_value=0 if erosions == 1 else 1) & zone
     core = largest_component(core)
     return ndimage.binary_dilation(core, iterations=erosions + 1) & zone & (np.abs(field.smooth - mode) < 2.5 * BAND_HU)
+
+
+def _room_around(mask: np.ndarray) -> tuple[slice, ...]:
+    """The box of a mask that is not empty, and one voxel more to each side, where the grid has it."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return tuple(slice(max(0, part.start - 1), part.stop + 1) for part in box)
 
 
 def _grow_labels(labels: np.ndarray, within: np.ndarray, reach_mm: float) -> np.ndarray:

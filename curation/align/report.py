@@ -163,7 +163,8 @@ def alignment_text(report: Mapping[str, Any]) -> str:
     """The report as Markdown."""
     lines = [
         f"Of {report['sentences']:,} sentences {report['naming_a_region']:,} name a region, and "
-        f"{report['located']:,} of these have a box. No label says whether the boxes are right; what follows is what can be seen without.\n",
+        f"{report['located']:,} of these have a box. No label says whether the boxes are right; what follows is what "
+        "can be seen without.\n",
         "| section | sentences | naming a region | located |",
         "| --- | ---: | ---: | ---: |",
     ]

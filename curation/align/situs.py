@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.align.coarse import STEP_MM
+from curation.align.frame import LEVEL_DOME_RIGHT
 from curation.align.landmarks import Landmarks
 from curation.align.organs import BAND_HU, MAX_TEXTURE_HU, box_mask
 
@@ -41,10 +42,22 @@ def find_situs(landmarks: Landmarks) -> Situs:
     return Situs(liver_sign(landmarks), heart_sign(landmarks), aorta_sign(landmarks))
 
 
+def _below_frame(landmarks: Landmarks) -> float:
+    """Coarse z by which levels lie lower when they hang on the lower dome.
+
+    The frame hangs on the right dome. In a mirrored volume that is the patient's left one, on which the heart may stand
+    as high as it likes: what must not depend on the side is read from the lower dome.
+    """
+    domes = [dome for dome in (landmarks.thorax.dome_left, landmarks.thorax.dome_right) if dome is not None]
+    return min(0.0, min(domes) - landmarks.frame.organs.to_z(LEVEL_DOME_RIGHT)) if domes else 0.0
+
+
 def liver_sign(landmarks: Landmarks) -> float:
     """Where the bulk of homogeneous parenchyma in the upper abdomen lies: right is positive."""
     field, frame = landmarks.field, landmarks.frame
-    zone = box_mask(field.smooth.shape, frame.box((-1.05, 1.05), (-0.9, 1.1), (17.6, 20.6)))
+    edges = frame.box((-1.05, 1.05), (-0.9, 1.1), (17.6, 20.6))
+    edges[2] += _below_frame(landmarks)
+    zone = box_mask(field.smooth.shape, edges)
     calm = zone & field.free & (field.texture < MAX_TEXTURE_HU) & (field.smooth > 15) & (field.smooth < 240)
     values = field.smooth[calm]
     if values.size < 3000:  # 0.2 l
@@ -76,7 +89,7 @@ def aorta_sign(landmarks: Landmarks) -> float:
         return 0.0
     off_mm = (np.arange(landmarks.coarse.hu.shape[0])[:, None] - frame.middle[None, :]) * STEP_MM  # (x, z)
     ahead_mm = (np.arange(landmarks.coarse.hu.shape[1])[:, None] + 0.5 - frame.front[None, :]) * STEP_MM  # (y, z)
-    z = np.arange(len(frame.middle))
+    z = np.arange(len(frame.middle)) - _below_frame(landmarks)
     rows = (z >= frame.organs.to_z(17.5)) & (z < frame.organs.to_z(13.5))
     window = ((ahead_mm > -20) & (ahead_mm < 12) & rows[None, :])[None] & (landmarks.coarse.hu > -100)
     left, right = (

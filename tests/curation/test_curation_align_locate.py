@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from benchmarks.localizer_cases import made_case
 from curation.align.atlas import read_atlas
 from curation.align.coarse import STEP_MM, make_coarse
 from curation.align.landmarks import find_landmarks
 from curation.align.locate import locate_regions
 from curation.align.records import Location
+from curation.align.situs import find_situs
+from curation.demo.plan import plan_studies
 from reports.regions import region_tree
 
 SCANS = {
@@ -111,6 +114,18 @@ def test_a_mirrored_volume_is_flagged_and_trusted_less(scan):
     mirrored = locate_regions(np.ascontiguousarray(data[::-1]), affine_ras)
     assert mirrored.flags == ("LATERALITY_SUSPECT",), name
     assert max(box.confidence for box in mirrored.boxes) < 0.6
+
+
+def test_a_heart_high_on_its_dome_hides_no_mirrored_volume():
+    case = made_case(plan_studies(25, 9101)[4], name="cardiomegaly")
+    assert "LATERALITY_SUSPECT" not in locate_regions(case.data, case.affine_ras).flags
+    landmarks = [find_landmarks(make_coarse(data, case.affine_ras)) for data in (case.data, case.data[::-1])]
+    thorax = landmarks[1].thorax
+    assert (thorax.dome_right - thorax.dome_left) * STEP_MM > 50  # the heart's side is taken for the right one
+    usual, mirrored = map(find_situs, landmarks)
+    assert usual.liver > 0.9
+    assert mirrored.liver < -0.9
+    assert "LATERALITY_SUSPECT" in locate_regions(case.data[::-1], case.affine_ras).flags
 
 
 def test_confidence_falls_where_the_scan_ends():
