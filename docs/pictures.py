@@ -38,6 +38,7 @@ def main(words: list[str]) -> int:
     metrics = json.loads((demo / "run" / "metrics.json").read_text(encoding="utf-8"))
     photograph_audit(demo / "dataset", striking_pair(dataset), IMAGES / "audit-case.png")
     take_restoration(demo / "run" / "report.html", IMAGES / "restoration.png")
+    draw_leak(metrics["results"]["text_only"], IMAGES / "leak.png")
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     text = _between(text, "flow", flow_table(dataset.manifest["counts"]))
@@ -100,6 +101,33 @@ def take_restoration(report: Path, out: Path) -> None:
     if found is None:
         raise SystemExit(f"{report} holds no picture of held-out crops")
     out.write_bytes(base64.b64decode(found[1]))
+
+
+def draw_leak(probe: dict[str, Any], out: Path) -> None:
+    """The text-only probe: how often each form of TCL is right with the crops, and with noise in their place."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), dpi=110)
+    axes = figure.add_subplot()
+    bars = [
+        ("ours, with the crops", probe["conditioned"]["crops"], "#2f6f9f"),
+        ("ours, noise for crops", probe["conditioned"]["noise"], "#2f6f9f"),
+        ("obvious, with the crops", probe["obvious"]["crops"], "#b3541e"),
+        ("obvious, noise for crops", probe["obvious"]["noise"], "#b3541e"),
+    ]
+    for place, (name, held, colour) in enumerate(reversed(bars)):
+        error = [[held["mean"] - held["low"]], [held["high"] - held["mean"]]]
+        alpha = 1.0 if "with" in name else 0.55
+        axes.barh(place, held["mean"], xerr=error, color=colour, alpha=alpha, capsize=3)
+        axes.text(held["high"] + 0.01, place, f"{held['mean']:.2f}", va="center", fontsize=9)
+    axes.set_yticks(range(len(bars)), [name for name, _, _ in reversed(bars)])
+    axes.axvline(probe["chance"], color="black", linewidth=1, linestyle="--")
+    axes.text(probe["chance"] + 0.005, len(bars) - 0.45, "chance", fontsize=8)
+    axes.set_xlim(0, 1.1)
+    axes.set_xlabel("right answers in the contrastive task, held-out patients")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(out, metadata={"Software": None})
 
 
 def flow_table(counts: dict[str, Any]) -> str:

@@ -75,6 +75,21 @@ def _export(arguments: argparse.Namespace, progress: Progress) -> Summary:
     return export_encoder(arguments.run_folder, arguments.out)
 
 
+def _features_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("export", metavar="EXPORT", type=Path, help="a folder written by `export`")
+    parser.add_argument("volume", metavar="NIFTI", type=Path, help="a CT in Hounsfield units, on the export's grid")
+    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the features, as safetensors")
+    parser.add_argument("--crops", metavar="N", type=int, default=216, help="at most so many crops (default 216)")
+
+
+def _features(arguments: argparse.Namespace, progress: Progress) -> Summary:
+    from train.features import features
+
+    if arguments.crops < 1:
+        raise ConfigError("--crops must be at least 1")
+    return features(arguments.export, arguments.volume, arguments.out, n_crops=arguments.crops, progress=progress)
+
+
 def _crops_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
     parser.add_argument("--pair", metavar="ID", help="crops of this pair; without it, of the first batches")
@@ -196,6 +211,16 @@ PROGRAM = Program(
             "Write encoder.safetensors under MONAI's own names, encoder.json to build the network, the preprocessing\n"
             "contract and a model card.\n\n"
             "  python -m train export RUN --out encoder",
+        ),
+        Command(
+            "features",
+            "what an exported encoder makes of a volume",
+            _features_arguments,
+            _features,
+            "Read a NIfTI crop by crop with an exported encoder and write one vector per crop and where it lies. A\n"
+            "volume on another grid, or not in Hounsfield units, is refused with what to do.\n\n"
+            "  python -m train export RUN --out encoder\n"
+            "  python -m train features encoder volume.nii.gz --out features.safetensors",
         ),
         Command(
             "crops",

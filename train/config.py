@@ -142,6 +142,7 @@ class LoopConfig:
     checkpoint_every: int = 200
     sample_every: int = 200
     log_every: int = 5
+    trackers: tuple[Literal["mlflow", "wandb"], ...] = ()  # beside TensorBoard; offline unless their own variables say
     threads: int = 0  # of torch on a CPU; 0: torch's own choice
 
 

@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.image
+import nibabel
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from train_data import TINY
 
 from t3dkit.tables import read_rows
 from train import baselines as baselines_module
 from train import evaluate as evaluate_module
 from train.__main__ import main
+from train.batch import normalise
 from train.bench import grid_starts
 from train.evaluate import TASKS
 from train.intervals import mean_interval, statistic_interval
+from train.reader import cut
 from train.run import load_model, open_run
 from train.show import DRAWS
 
@@ -160,7 +164,6 @@ def test_the_export_loads_in_plain_monai_and_gives_the_same_features(run: Path, 
     }
     # From here on nothing of train: what a stranger would write.
     from monai.networks import nets
-    from safetensors.torch import load_file
 
     table = json.loads((tmp_path / "encoder" / "encoder.json").read_text())
     network = getattr(nets, table["network"])(**table["arguments"])
@@ -182,6 +185,61 @@ def test_the_export_loads_in_plain_monai_and_gives_the_same_features(run: Path, 
     card = (tmp_path / "encoder" / "README.md").read_text()
     assert "t3d-align" in card
     assert "tiny" in card
+
+
+@pytest.fixture(scope="module")
+def encoder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's export."""
+    out = tmp_path_factory.mktemp("exported") / "encoder"
+    assert main(["export", str(run), "--out", str(out), "--quiet"]) == 0
+    return out
+
+
+def test_an_exported_encoder_reads_a_volume_as_the_run_does(
+    run: Path, encoder: Path, tiny_dataset: Path, tmp_path: Path
+) -> None:
+    source = sorted((tiny_dataset / "volumes").rglob("*.nii"))[0]
+    image = nibabel.load(source)
+    turned = nibabel.as_closest_canonical(image).slicer[::-1]  # the file's axes may run either way
+    nibabel.save(turned, tmp_path / "turned.nii.gz")
+    for name, path in (("plain", source), ("turned", tmp_path / "turned.nii.gz")):
+        out = tmp_path / f"{name}.safetensors"
+        assert main(["features", str(encoder), str(path), "--out", str(out), "--quiet"]) == 0
+    plain, other = (load_file(tmp_path / f"{name}.safetensors") for name in ("plain", "turned"))
+    torch.testing.assert_close(plain["features"], other["features"])
+    model, _ = load_model(open_run(run))
+    config = open_run(run).config
+    start, size = plain["start_ijk"][0].tolist(), config.crop.size_vox
+    crop = normalise(cut(np.asarray(image.dataobj), start, size, fill=-1024), config.intensity)
+    with torch.no_grad():
+        expected = model.backbone.encode(torch.from_numpy(crop)[None, None])[0].flatten(2).mean(dim=2)
+    torch.testing.assert_close(plain["features"][:1], expected)
+    centre = nibabel.affines.apply_affine(image.affine, np.asarray(start) + (size - 1) / 2)
+    np.testing.assert_allclose(plain["centre_ras_mm"][0].numpy(), centre, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("spacing", "--spacing 4"), ("oblique", "oblique"), ("normalised", "Hounsfield"), ("nan", "Hounsfield")],
+)
+def test_a_volume_that_breaks_the_contract_is_refused(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, says: str
+) -> None:
+    voxels, affine = np.zeros((30, 30, 30), np.float32), np.diag([4.0, 4.0, 4.0, 1.0])
+    voxels[:10] = -1000
+    if change == "spacing":
+        affine[2, 2] = 4.1
+    elif change == "oblique":
+        affine[:3, :3] = affine[:3, :3] @ np.array([[0.9, -0.436, 0], [0.436, 0.9, 0], [0, 0, 1]])
+    elif change == "normalised":
+        voxels /= 1000
+    else:
+        voxels[0, 0, 0] = np.nan
+    nibabel.save(nibabel.Nifti1Image(voxels, affine), tmp_path / "volume.nii")
+    out = tmp_path / "features.safetensors"
+    assert main(["features", str(encoder), str(tmp_path / "volume.nii"), "--out", str(out), "--quiet"]) != 0
+    assert says in capsys.readouterr().err
+    assert not out.exists()
 
 
 def test_crops_are_drawn_as_a_picture_and_a_table(tiny_dataset: Path, tmp_path: Path) -> None:
