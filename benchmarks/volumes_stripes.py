@@ -26,10 +26,10 @@ STRIPES_MM = 2.0
 HEADER = """# Stripes that a coarser grid cannot carry
 
 Written by `python -m benchmarks.volumes_stripes --out docs/volumes_stripes.md`. Waves of {height:g} HU on a grid of
-1 mm are resampled to {targets} mm. *Stripes* are 2 mm long, which none of these grids can carry: what is left of them is
-a false pattern, in per cent (of the standard deviation; 0 is right). *Slow wave* is ten of the new voxels long: 100 is
-right. SimpleITK is `Resample` with `sitkLinear`, as most pipelines call it; TorchIO is `Resample` as it comes, and with
-`antialias=True`.
+1 mm are resampled to {targets} mm. *Stripes* are 2 mm long, which none of these grids can carry: what is left of them
+is a false pattern, in per cent (of the standard deviation; 0 is right). *Slow wave* is ten of the new voxels long: 100
+is right. SimpleITK is `Resample` with `sitkLinear`, as most pipelines call it; TorchIO is `Resample` as it comes, and
+with `antialias=True`.
 
 | tool | to, mm | stripes left, % | slow wave kept, % |
 | --- | --- | --- | --- |
