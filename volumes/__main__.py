@@ -86,6 +86,7 @@ def _convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from volumes.batch import convert_source
+    from volumes.overview import told
 
     source = read_source(arguments.source)
     grid = Grid(spacing_mm=parse_spacing(arguments.spacing))
@@ -105,6 +106,8 @@ def _convert(arguments: argparse.Namespace, progress: Progress) -> dict[str, Any
         threads=arguments.threads,
         progress=progress,
     )
+    for line in told(summary, kept="became volumes"):
+        progress.say(line)
     progress.say(IDENTIFIERS_NOTE)
     return {"command": "convert", "output": str(out), **summary}
 

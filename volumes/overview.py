@@ -11,8 +11,8 @@ from typing import Any
 
 from t3dkit.progress import Progress
 from volumes import series_table
-from volumes.batch import Plan, files_of, lost_files, plan_source, summarise
-from volumes.reasons import DropReason
+from volumes.batch import files_of, lost_files, plan_source, summarise
+from volumes.reasons import DropReason, Flag, RepairCode
 from volumes.scan import Source
 
 
@@ -40,11 +40,29 @@ def inspect_source(source: Source, progress: Progress, *, show: bool = True) -> 
     dropped_rows = [series_table.dropped_file(drop) for drop in plan.scan.dropped]
     dropped_rows += lost_files(lost, kept)
     if show:
-        _show(rows, plan)
-    return summarise(plan.scan.n_files, rows, dropped_rows, n_kept_files=len(kept))
+        _show(rows)
+    summary = summarise(plan.scan.n_files, rows, dropped_rows, n_kept_files=len(kept))
+    if show:
+        for line in told(summary, kept="may become volumes"):
+            progress.say(line)
+    return summary
 
 
-def _show(rows: list[dict[str, Any]], plan: Plan) -> None:
+def told(summary: dict[str, Any], *, kept: str) -> list[str]:
+    """A summary in lines for a person: what was kept, repaired, flagged and dropped, the commonest first, and why."""
+    stacks, files = summary["stacks"], summary["files"]
+    lines = [f"{stacks['kept']:,} of {stacks['found']:,} stacks {kept}, {files['kept']:,} of {files['found']:,} files"]
+    for name, kind in (("repairs", RepairCode), ("flags", Flag)):
+        counts = sorted(summary[name].items(), key=lambda pair: (-pair[1], pair[0]))
+        lines += [f"  {name[:-1]:6} {count:7,} stacks  {code}: {kind(code).meaning}" for code, count in counts]
+    by_stack, by_file = summary["dropped_stacks"], summary["dropped_files"]
+    for reason in sorted({*by_stack, *by_file}, key=lambda code: (-by_file.get(code, 0), code)):
+        counted = f"{by_stack.get(reason, 0):7,} stacks {by_file.get(reason, 0):7,} files"
+        lines.append(f"  drop   {counted}  {reason}: {DropReason(reason).meaning}")
+    return lines
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
     """One line a series, best ranked first within its study, and below it why it is ranked or dropped as it is."""
     from rich.console import Console
     from rich.padding import Padding
@@ -66,8 +84,6 @@ def _show(rows: list[dict[str, Any]], plan: Plan) -> None:
         console.print(Padding(Text.assemble((f"{verdict:9}", colour), line.rstrip()), (0, 0, 0, 2)))
         if why := _why(row):
             console.print(Padding(Text(why, style="dim"), (0, 0, 0, 6)))
-    for reason, count in _counted(plan).items():
-        console.print(f"{count} files dropped: {DropReason(reason).meaning}", markup=False)
 
 
 def _place(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -88,10 +104,3 @@ def _why(row: dict[str, Any]) -> str:
         return f"{row['reason']}: {row['detail']}" if row["detail"] else str(DropReason(row["reason"]).meaning)
     codes = " ".join(dict.fromkeys(item["code"] for item in row["repairs"]))
     return "; ".join(filter(None, [", ".join(row.get("rank_reasons") or ()), codes]))
-
-
-def _counted(plan: Plan) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for drop in plan.scan.dropped:
-        counts[str(drop.reason)] = counts.get(str(drop.reason), 0) + 1
-    return dict(sorted(counts.items()))

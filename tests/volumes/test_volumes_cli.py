@@ -54,6 +54,16 @@ def test_convert_accounts_for_everything(export, tmp_path, capsys):
     assert {row["reason"] for row in dropped} == {"NOT_DICOM", "EMPTY_FILE", "GEOM_MISSING_SLICE", "LOCALIZER"}
 
 
+def test_a_person_is_told_what_was_kept_and_dropped_and_why(export, tmp_path, capsys):
+    main(["convert", str(export), "--out", str(tmp_path / "out")])
+    lines = capsys.readouterr().err.splitlines()
+    assert "1 of 3 stacks became volumes, 20 of 35 files" in lines
+    told = {line.split(": ", 1)[0].split()[-1]: line for line in lines if line.startswith("  ")}
+    assert {"GEOM_MISSING_SLICE", "LOCALIZER", "NOT_DICOM", "EMPTY_FILE"} <= set(told)
+    assert told["GEOM_MISSING_SLICE"].split()[:5] == ["drop", "1", "stacks", "11", "files"]
+    assert told["GEOM_MISSING_SLICE"].endswith("slices are missing inside the stack")
+
+
 def test_output_is_what_the_table_says_and_names_nobody(export, tmp_path, capsys):
     out = tmp_path / "out"
     run(capsys, "convert", str(export), "--out", str(out), "--spacing", "2")

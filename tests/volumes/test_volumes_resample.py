@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import volumes_stripes
 from volumes.geometry import SourceGrid
 from volumes.resample import axis_weights, native, resample
 
@@ -168,6 +169,14 @@ def test_shrinking_removes_stripes_that_plain_linear_aliases():
     theirs = sitk.Resample(image, (18, 18, 2), sitk.Transform(), sitk.sitkLinear, (3.3, 3.3, 2.0), (3.2, 3.2, 3.2))
     assert np.abs(inner).max() < 60
     assert np.abs(sitk.GetArrayFromImage(theirs)).max() > 250
+
+
+@pytest.mark.parametrize("target_mm", volumes_stripes.TARGETS_MM)
+def test_stripes_go_and_slow_waves_stay(target_mm):
+    stripes, slow = volumes_stripes.STRIPES_MM, 10 * target_mm
+    assert volumes_stripes.left_percent(volumes_stripes.ours, stripes, target_mm) < 15
+    assert volumes_stripes.left_percent(volumes_stripes.simpleitk, stripes, target_mm) > 55
+    assert 95 < volumes_stripes.left_percent(volumes_stripes.ours, slow, target_mm) < 101
 
 
 def test_outside_is_air_and_counted():
