@@ -285,8 +285,8 @@ def _not_covered(regions: pd.DataFrame) -> Row:
     absent, silent = ~classes["covered"].astype(bool), ~classes["located"].astype(bool)
     both = int((absent & silent).sum())
     return {
-        "not_covered_precision": round(both / max(1, int(silent.sum())), 3),
-        "not_covered_recall": round(both / max(1, int(absent.sum())), 3),
+        "not_covered_precision": round(both / int(silent.sum()), 3) if silent.any() else None,
+        "not_covered_recall": round(both / int(absent.sum()), 3) if absent.any() else None,
         "called_though_shown": classes[silent & ~absent]["region"].value_counts().head(12).to_dict(),
         "located_though_absent": classes[absent & ~silent]["region"].value_counts().head(12).to_dict(),
     }
