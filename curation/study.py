@@ -31,7 +31,7 @@ from curation.terms import known_kernel, known_vendor, with_known_terms
 from curation.uids import with_uids
 from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
-from t3dkit.verdict import Dropped, Repair
+from t3dkit.verdict import Code, Dropped, Repair
 from volumes.gaps import Gaps
 from volumes.reasons import DropReason as FileReason
 from volumes.reasons import Flag
@@ -249,9 +249,10 @@ class _Study:
     def _locate(self, volume: Volume, stack: Stack) -> Any:
         from curation.align.locate import locate_regions
         from curation.align.masks import find_label_map
+        from volumes.classify import named_parts
 
         mask = None
-        flags: tuple[PairFlag, ...] = ()
+        flags: tuple[Code, ...] = ()
         if self.spec.masks:
             keys = [stack.series_instance_uid, self.spec.study_uid, *self.spec.accessions, self._volume_id(stack)]
             try:
@@ -259,6 +260,9 @@ class _Study:
             except DataError:  # one bad mask costs its boxes, not its study
                 flags = (PairFlag.MASK_UNREADABLE,)
         location = locate_regions(volume.data, volume.affine_ras, modality=volume.modality, mask=mask)
+        named = named_parts(stack.head)
+        if named and location.body_regions and named.isdisjoint(location.body_regions):
+            flags = (*flags, Flag.BODYPART_MISMATCH)
         return replace(location, flags=(*location.flags, *map(str, flags)))
 
     # pairs

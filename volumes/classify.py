@@ -6,6 +6,7 @@ drop a reformat or projection (they rank lower, see `volumes.select`), or phanto
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from volumes.reasons import DropReason
@@ -75,6 +76,13 @@ HU_TYPES = frozenset({"", "HU", "HU_MOD", "US"})
 
 BITS = (8, 16, 32)
 
+BODY_PARTS = {
+    "HEAD": "head", "BRAIN": "head", "SKULL": "head", "NECK": "neck", "CHEST": "chest", "THORAX": "chest",
+    "LUNG": "chest", "HEART": "chest", "ABDOMEN": "abdomen", "ABDO": "abdomen", "ABD": "abdomen", "LIVER": "abdomen",
+    "KIDNEY": "abdomen", "PELVIS": "pelvis", "PELV": "pelvis",
+}  # fmt: skip
+_PART = re.compile("|".join(sorted(BODY_PARTS, key=len, reverse=True)))
+
 FIRST_CT = "19711001"
 """The first CT of a patient was made in October 1971; clocks that were never set say 1900 or 1970."""
 
@@ -126,6 +134,16 @@ def why_date_suspect(instance: Instance) -> str | None:
     if day < FIRST_CT:
         return "StudyDate is before there was CT or MR"
     return "StudyDate is before PatientBirthDate" if birth and _is_day(birth) and day < birth else None
+
+
+def named_parts(instance: Instance) -> frozenset[str]:
+    """The parts of the trunk and head that BodyPartExamined names; none where it has any word that is not known.
+
+    PS3.16 annex L has terms of several parts written together (``NECKCHESTABDPELV``); vendors set them apart.
+    """
+    text = (instance.body_part_examined or "").upper()
+    found = _PART.findall(text)
+    return frozenset(BODY_PARTS[word] for word in found) if not _PART.sub("", text).strip(" _-/+,&") else frozenset()
 
 
 def _is_day(text: str) -> bool:

@@ -18,7 +18,7 @@ SECTIONS = (fault_rows_files, fault_rows_geometry, fault_rows_intensity, fault_r
 
 NOT_YET = {
     "D22": "a mirrored volume shows only in its organs: curation, which localizes them, raises LATERALITY_SUSPECT",
-    "D30": "whether an image is the body part of its header shows only in its organs: not judged in this package",
+    "D30": "a header that names another part of the body shows only in the organs: curation raises BODYPART_MISMATCH",
 }
 """Rows without a case here, and why."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from volumes.reasons import DropReason, RepairCode
+from volumes.reasons import DropReason, Flag, RepairCode
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = {DropReason.NOT_SELECTED}
@@ -29,7 +29,7 @@ def tests() -> str:
     return words_of("tests")
 
 
-@pytest.mark.parametrize("kind", [DropReason, RepairCode])
+@pytest.mark.parametrize("kind", [DropReason, RepairCode, Flag])
 def test_every_code_is_given_somewhere(kind, code):
     assert [one.name for one in kind if f".{one.name}" not in code] == []
 
