@@ -399,8 +399,8 @@ def at_conversion(action):
 
     plan = batch.plan_source
 
-    def planned(*arguments):
-        answer = plan(*arguments)
+    def planned(*arguments, **options):
+        answer = plan(*arguments, **options)
         action()
         return answer
 
