@@ -32,6 +32,18 @@ ENVIRONMENT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.E
 CHUNK_FILES = 64
 """Headers read per task: some tenths of a second, so that Dask's cost per task disappears."""
 
+SETTINGS = {
+    # A result is small and a worker holds no state worth moving: spilling only costs.
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.target": False,
+    "distributed.worker.multiprocessing-method": "forkserver",
+    "distributed.scheduler.allowed-failures": 0,  # `DaskExecutor.run` gives the second try
+    # Nobody looks at these, and they sample a hundred times a second.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.gil.enabled": False,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
 START_TRIES = 3
 WORKER_DIED = "KilledWorker"
 """`Failure.kind` of a task whose worker died: Dask's name for it."""
@@ -149,14 +161,7 @@ def open_executor(
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     spawn = {f"distributed.nanny.pre-spawn-environ.{name}": one for name, one in SINGLE_THREAD.items()}
-    # A result is small and a worker holds no state worth moving: stealing and spilling only cost.
-    settings = {
-        **spawn,
-        "distributed.worker.memory.spill": False,
-        "distributed.worker.memory.target": False,
-        "distributed.worker.multiprocessing-method": "forkserver",
-        "distributed.scheduler.allowed-failures": 0,  # `DaskExecutor.run` gives the second try
-    }
+    settings = {**spawn, **SETTINGS}
     with dask.config.set(settings):
         get_mp_context().set_forkserver_preload(["distributed", "curation.warm"])  # after Dask's own list
         if scheduler is not None:
@@ -186,7 +191,8 @@ def _local_cluster(workers: int, memory_gb: float) -> Any:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
+                scheduler_kwargs={"dashboard": False},
                 memory_limit=f"{memory_gb}GB",
                 silence_logs=logging.CRITICAL,
             )

@@ -1,4 +1,4 @@
-"""Slices as JPEG-LS, sound or poisoned, and a decode child that the poison works on."""
+"""Slices as JPEG 2000, sound or poisoned, and a decode child that the poison works on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGLSLossless
+from pydicom.uid import JPEG2000Lossless
 
 POISONS = ("POISON-KILL", "POISON-SPIN", "POISON-SLEEP", "POISON-SWELL")
 _SITE = '''
@@ -37,12 +37,13 @@ if "volumes.decode_child" in sys.orig_argv:
 
 
 def compress(path: Path, poison: str = "") -> None:
-    """Rewrite a slice as JPEG-LS, so that a decode child is needed; a poison stands behind the stream's end."""
+    """Rewrite a slice as JPEG 2000, so that a decode child is needed; a poison stands behind the stream's end."""
     header = dcmread(path)
     pixels = np.frombuffer(header.PixelData, "<u2").reshape(header.Rows, header.Columns)
-    header.PixelData = encapsulate([imagecodecs.jpegls_encode(pixels) + poison.encode()])
+    stream = imagecodecs.jpeg2k_encode(pixels, level=0, reversible=True, codecformat="j2k")
+    header.PixelData = encapsulate([stream + poison.encode()])
     header["PixelData"].is_undefined_length = True
-    header.file_meta.TransferSyntaxUID = JPEGLSLossless
+    header.file_meta.TransferSyntaxUID = JPEG2000Lossless
     header.save_as(path, enforce_file_format=True)
 
 
