@@ -28,7 +28,7 @@ from volumes.convert import STAGE_VERSION as CONVERT_VERSION
 from volumes.reasons import DropReason as FileReason
 
 STAGE = "study"
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 """Raised whenever the same input would give other rows or bytes."""
 
 Row = dict[str, Any]
