@@ -35,8 +35,8 @@ SPLEEN_PLACE = ((-0.95, -0.4), (-0.7, 0.25), (17.5, 20.6))
 SIZES_LITRES = {"liver": (0.45, 4.0), "spleen": (0.04, 1.2), "kidney": (0.05, 0.45), "urinary_bladder": (0.02, 1.5)}
 """Adult range, cysts and enlargement included; below: a fragment, above: several organs run together."""
 MAX_KIDNEY_FORWARD_MM = 28.0
-"""Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach full
-of contrast in front of it."""
+"""Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach
+full of contrast in front of it."""
 
 
 @dataclass(frozen=True)
