@@ -34,6 +34,9 @@ ZONES = {
 SPLEEN_PLACE = ((-0.95, -0.4), (-0.7, 0.25), (17.5, 20.6))
 SIZES_LITRES = {"liver": (0.45, 4.0), "spleen": (0.04, 1.2), "kidney": (0.05, 0.45), "urinary_bladder": (0.02, 1.5)}
 """Adult range, cysts and enlargement included; below: a fragment, above: several organs run together."""
+MAX_KIDNEY_FORWARD_MM = 28.0
+"""Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach
+full of contrast in front of it."""
 
 
 @dataclass(frozen=True)
@@ -270,6 +273,8 @@ def _best_kidney(parts: np.ndarray, center: np.ndarray, *, max_off_mm: float) ->
         if not low < size < high or extent_mm[:2].max() > 105 or extent_mm[2] > 190:
             continue
         middle = np.argwhere(mask).mean(axis=0) + [axis.start for axis in cut]
+        if (middle[1] - center[1]) * STEP_MM > MAX_KIDNEY_FORWARD_MM:
+            continue
         off_mm = np.abs(middle - center) * STEP_MM
         cost = off_mm[0] + 0.7 * off_mm[1] + 0.5 * off_mm[2]
         if cost < min(best_cost, max_off_mm):

@@ -229,3 +229,14 @@ def test_a_large_volume_is_located_in_time():
     begin = time.process_time()
     locate_regions(data, affine_ras)
     assert time.process_time() - begin < 4.0
+
+
+def test_a_stomach_full_of_contrast_is_no_kidney():
+    case = made_case(plan_studies(50, 1001)[20], name="contrast in the stomach")
+    landmarks = find_landmarks(make_coarse(case.data, case.affine_ras))
+    value = next(value for value, name in case.labels.names.items() if name == "stomach")
+    places = np.argwhere(case.labels.data == value)[::50] * landmarks.coarse.scale + landmarks.coarse.offset
+    stomach = np.zeros(landmarks.coarse.hu.shape, dtype=bool)
+    stomach[tuple(np.clip(places.round().astype(int), 0, np.array(stomach.shape) - 1).T)] = True
+    kidney = landmarks.organs.get("kidney_left")
+    assert kidney is None or np.count_nonzero(kidney.mask & stomach) < 0.1 * np.count_nonzero(stomach)
