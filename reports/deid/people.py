@@ -1,0 +1,396 @@
+"""People that nobody told us of: the shape of a person's name, read where something shows that a person is meant.
+
+Enters: a folded text cut into words. Leaves: findings. Refuses to take a word of the language, an eponym or a device for
+a name without a title, a label or credentials.
+
+Every word is graded once: a name of the lists, a name that is also a word, neither, or a word. From each word that may
+begin a name the longest run of name parts is read; what stands before and after tells how sure the parts must be.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from reports.deid.findings import Finding
+from reports.deid.tokens import Tokens
+from reports.deid.words import words
+
+_GAP = re.compile(r"[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4}")
+_GLUED = ("-", "'", "^", "^^")
+_QUOTED = re.compile(r" ?[\"'(] ?|[\"')] ?")
+_LABEL_GAP = re.compile(r"[ \t]{0,3}[:=][ \t\n]{0,4}[\"'(]?|[ \t]-{1,2}[ \t]")
+_PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4})[\"'(]?")
+_COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
+_MODALITY_TITLES = frozenset(["MR", "MS"])
+_ENDINGS = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis")
+_ENDINGS += ("pathy", "plasty", "gram", "grams", "ation", "ations", "emia", "aemia", "uria", "algia", "ostomy", "otomy", "oses", "oma", "omas", "omatous")
+_ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous", "ious", "aceous", "scopic", "graphic", "genic", "trophy", "trophic", "plasia", "plastic", "megaly")
+_MAX_PARTS = 6
+
+
+class Grade(IntEnum):
+    """How much a capitalised word looks like part of a name."""
+
+    WORD = 0
+    UNKNOWN = 1
+    BOTH = 2
+    NAME = 3
+
+
+class Sign(IntEnum):
+    """How clearly the words around say that a person is named."""
+
+    NONE = 0
+    WEAK = 1
+    STRONG = 2
+    LABEL = 3
+    TITLE = 4
+
+
+@dataclass(frozen=True)
+class Cues:
+    """The lists of ``lexicon/deid_cues.toml``, ``deid_people.toml`` and ``deid_english.toml``."""
+
+    titles: frozenset[str]
+    plural_titles: frozenset[str]
+    roles: frozenset[str]
+    labels: frozenset[tuple[str, ...]]
+    phrases: frozenset[tuple[str, ...]]
+    by: frozenset[str]
+    weak: frozenset[str]
+    credentials: frozenset[str]
+    verbs: frozenset[str]
+    follow: frozenset[str]
+    suffixes: frozenset[str]
+    particles: frozenset[str]
+    eponyms: frozenset[str]
+    nouns: frozenset[str]
+    given: frozenset[str]
+    family: frozenset[str]
+    english: frozenset[str]
+
+
+@cache
+def cues() -> Cues:
+    """The built-in lists."""
+    table, people, english = (
+        tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
+        for name in ("deid_cues", "deid_people", "deid_english")
+    )
+
+    def phrases(text: str) -> frozenset[tuple[str, ...]]:
+        split = (tuple(re.findall(r"[a-z0-9]+", one)) for line in text.split("\n") for one in line.split("|"))
+        return frozenset(one for one in split if one)
+
+    after = table["after"]
+    return Cues(
+        frozenset(table["titles"]["one"].split()),
+        frozenset(table["titles"]["plural"].split()),
+        frozenset(table["roles"]["words"].split()),
+        phrases(table["labels"]["phrases"]),
+        phrases(table["phrases"]["strong"]),
+        frozenset(table["phrases"]["by"].split()),
+        frozenset(table["phrases"]["weak"].split()),
+        frozenset(after["credentials"].split()),
+        frozenset(after["verbs"].split()),
+        frozenset(after["follow"].split()),
+        frozenset(table["suffixes"]["words"].split()),
+        frozenset(table["particles"]["words"].split()),
+        frozenset(table["eponyms"]["words"].split()) | words().eponyms.keys(),
+        frozenset(table["eponyms"]["nouns"].split()),
+        frozenset(people["given"].split()) | words().first_names,
+        frozenset(people["family"].split()) | words().surnames | frozenset(table["more"]["family"].split()),
+        frozenset(english["words"].split()) | words().ordinary | words().month_numbers.keys(),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def grade(word: str) -> Grade:
+    """What a word in lower case is."""
+    lists = cues()
+    is_name = word in lists.given or word in lists.family
+    if is_word(word):
+        return Grade.BOTH if is_name and word not in _never() else Grade.WORD
+    return Grade.NAME if is_name else Grade.UNKNOWN if word.isalpha() and len(word) > 1 else Grade.WORD
+
+
+@lru_cache(maxsize=1 << 16)
+def is_word(word: str) -> bool:
+    """Whether a word in lower case belongs to the language or to medicine."""
+    lists = cues()
+    if word in lists.english or word in lists.roles or word in lists.titles or word in lists.credentials:
+        return True
+    if word.endswith("s") and word[:-1] in lists.english and word not in lists.given | lists.family:
+        return True
+    return len(word) > 6 and word.endswith(_ENDINGS) and word not in lists.given and word not in lists.family
+
+
+@cache
+def _never() -> frozenset[str]:
+    """Words that are in the lists of names and yet nobody's name in a report."""
+    weekdays = {name for names in words().weekdays for name in names}
+    return frozenset(weekdays | cues().weak | cues().titles | cues().credentials | {"the", "no", "not", "in", "on", "is", "as", "an", "us", "we", "he", "it"})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Parts of a name side by side: indices of the first and behind the last word, and the grades of its real parts."""
+
+    first: int
+    stop: int
+    grades: tuple[Grade, ...]
+    n_initials: int
+    is_lower: bool
+    is_given_first: bool
+
+
+class People:
+    """One pass over a text."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._text, self._words, self._tokens = tokens.text, tokens.words, tokens
+        self._low = [word.lower() for _, _, word in tokens.words]
+
+    def find(self) -> Iterator[Finding]:
+        """Findings, first to last, none overlapping."""
+        index, last, last_sign = 0, -1, Sign.NONE
+        while index < len(self._words):
+            if not self._may_begin(index):
+                index += 1
+                continue
+            sign = self._before(index)
+            if last >= 0 and self._continues(last, index):
+                sign = max(sign, Sign.STRONG if last_sign is Sign.TITLE else Sign.WEAK)
+            run = self._read(index, sign)
+            if run is None or not self._is_person(run, max(sign, self._after(run.stop))):
+                index += 1
+                continue
+            yield Finding(self._words[run.first][0], self._words[run.stop - 1][1], "NAME")
+            is_plural = sign is Sign.TITLE and index > 0 and self._low[index - 1] in cues().plural_titles
+            last_sign = Sign.TITLE if is_plural or (last_sign is Sign.TITLE and last >= 0 and self._continues(last, index)) else sign
+            last_sign = last_sign if last_sign is not Sign.TITLE or is_plural or sign is not Sign.TITLE else Sign.LABEL
+            index = last = run.stop
+
+    def _may_begin(self, index: int) -> bool:
+        word, low = self._words[index][2], self._low[index]
+        if not word[0].isalpha():
+            return False
+        if word[0].isupper():
+            return len(word) == 1 or low in cues().particles or grade(low) > Grade.WORD or (index > 0 and self._is_title(index - 1))
+        if low in cues().particles:
+            return index + 1 < len(self._words) and index > 0
+        return grade(low) is Grade.NAME and index > 0
+
+    def _gap(self, index: int) -> str:
+        return self._tokens.gap(index)
+
+    def _continues(self, last: int, index: int) -> bool:
+        """Whether a name at `index` is one of a list after the name that ends before `last`."""
+        if not 0 <= index - last <= 1 or index == 0:
+            return False
+        between = self._text[self._words[last - 1][1] : self._words[index][0]].strip().lower()
+        return between in (",", "and", ", and", "&", "/", "or", ";", "und", "y", "et")
+
+    # --- what stands before -----------------------------------------------------------------------------------------
+
+    def _is_title(self, index: int) -> bool:
+        word, low = self._words[index][2], self._low[index]
+        if low not in cues().titles and low not in cues().plural_titles:
+            return False
+        gap = self._gap(index)
+        if word in _MODALITY_TITLES and not gap.startswith("."):
+            return False
+        return bool(re.fullmatch(r"\.?,?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.", gap)) and (low in ("dr", "drs", "mr", "mrs", "ms") or word[0].isupper())
+
+    def _before(self, index: int) -> Sign:
+        if index == 0:
+            return Sign.NONE
+        gap, low = self._gap(index - 1), self._low[index - 1]
+        if self._is_title(index - 1):
+            return Sign.TITLE
+        if _LABEL_GAP.fullmatch(gap):
+            is_label = self._matches(cues().labels, index) or low in cues().roles
+            is_label = is_label or (low == "by") or self._matches(cues().phrases, index)
+            return Sign.LABEL if is_label else Sign.WEAK
+        if _PLAIN_GAP.fullmatch(gap):
+            if self._words[index - 1][2] in _MODALITY_TITLES and gap == " ":
+                return Sign.WEAK
+            if low in cues().roles and not (gap.startswith(".") and low not in ("pt", "tech")):
+                return Sign.STRONG
+            if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka"):
+                return Sign.NONE
+            if low == "by" and index > 1 and (self._low[index - 2].endswith("ed") or self._low[index - 2] in cues().by):
+                return Sign.STRONG
+            if self._matches(cues().phrases, index):
+                return Sign.STRONG
+            if low in ("re", "attn", "cc", "dear") and self._words[index - 1][2] != "re":
+                return Sign.STRONG
+            if gap.rstrip().endswith(('"', "(")):
+                return Sign.WEAK
+            return Sign.WEAK if low in cues().weak else Sign.NONE
+        if _COMMA_GAP.fullmatch(gap):
+            return Sign.STRONG if low in cues().roles else Sign.WEAK if gap.endswith("(") else Sign.NONE
+        return Sign.NONE
+
+    def _matches(self, phrases: frozenset[tuple[str, ...]], index: int) -> bool:
+        """Whether a phrase ends before word `index`."""
+        return any(tuple(self._low[index - n : index]) in phrases for n in range(1, min(5, index) + 1))
+
+    # --- the name itself ----------------------------------------------------------------------------------------------
+
+    def _read(self, index: int, sign: Sign) -> _Run | None:
+        """The longest run of name parts that begins at `index`."""
+        grades: list[Grade] = []
+        n_initials, stop, place, has_comma = 0, index, index, False
+        is_lower = self._words[index][2][0].islower() and self._low[index] not in cues().particles
+        while place < len(self._words) and place - index < _MAX_PARTS + 4:
+            if place > index:
+                kind = self._joint(place, stop == place, has_comma, sign)
+                if not kind:
+                    break
+                has_comma = has_comma or kind == ","
+            ahead = self._particles(place)
+            if ahead > place:
+                place = ahead
+            word, low = self._words[place][2], self._low[place]
+            if place > index and grades and low in cues().suffixes:
+                place = stop = place + 1
+                continue
+            if len(word) == 1:
+                if not (word.isupper() and self._is_initial(place, bool(grades), sign)):
+                    break
+                n_initials += 1
+                place = stop = place + 1
+                continue
+            level = self._part(place, index, sign, is_lower=is_lower, follows=bool(grades) or n_initials > 0)
+            if level is None:
+                break
+            grades.append(level)
+            place = stop = place + 1
+        if not grades and not (n_initials > 1 and sign >= Sign.LABEL) and not (n_initials and sign is Sign.TITLE):
+            return None
+        return _Run(index, stop, tuple(grades), n_initials, is_lower, self._low[index] in cues().given)
+
+    def _joint(self, place: int, is_whole: bool, has_comma: bool, sign: Sign) -> str:
+        """What joins the part at `place` to the one before: "" for nothing that may."""
+        gap = self._gap(place - 1)
+        previous = self._words[place - 1][2]
+        if not is_whole:
+            return ""
+        if gap in _GLUED:
+            return "-"
+        if _GAP.fullmatch(gap):
+            return "\n" if "\n" in gap else " "
+        if gap[:1] == "." and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr")) and (gap == "." or _GAP.fullmatch(gap[1:])):
+            return "."
+        if gap in (",", ", ", ",\n", ";", "; ") and not has_comma and self._low[place] not in cues().credentials:
+            low = self._low[place]
+            is_given = low in cues().given or (len(low) == 1) or low in cues().suffixes
+            return "," if is_given or (sign >= Sign.STRONG and grade(low) is not Grade.WORD) else ""
+        return " " if _QUOTED.fullmatch(gap) and gap.strip() in ('"', "(", ")") and sign >= Sign.STRONG else ""
+
+    def _particles(self, place: int) -> int:
+        """The place behind the particles that begin at `place`, if a name part follows them; else `place`."""
+        ahead = place
+        while ahead + 1 < len(self._words) and ahead - place < 3 and self._low[ahead] in cues().particles:
+            gap = self._gap(ahead)
+            if not (_GAP.fullmatch(gap) or gap in ("-", "'", " '", ". ", ".", "' ")):
+                return place
+            ahead += 1
+        word = self._words[ahead][2]
+        return ahead if word[0].isupper() and len(word) > 1 and grade(self._low[ahead]) is not Grade.WORD else place
+
+    def _is_initial(self, place: int, follows: bool, sign: Sign) -> bool:
+        has_dot = self._text[self._words[place][1] : self._words[place][1] + 1] == "."
+        if has_dot or self._words[place][2] not in "AI":
+            return has_dot or follows or sign >= Sign.STRONG
+        return follows and place + 1 < len(self._words) and self._gap(place) == " " and grade(self._low[place + 1]) >= Grade.UNKNOWN
+
+    def _part(self, place: int, first: int, sign: Sign, *, is_lower: bool, follows: bool) -> Grade | None:
+        """The grade of a word as a part of this name; None when it is none."""
+        word, low = self._words[place][2], self._low[place]
+        level = grade(low)
+        if is_lower:
+            return level if word.islower() and level >= (Grade.BOTH if follows else Grade.NAME) else None
+        if not word[0].isupper() or not word.isalpha():
+            return None
+        glued = place > first and self._gap(place - 1) in ("-", "'")
+        if "\n" in (self._gap(place - 1) if place > first else "") and level is Grade.BOTH and not sign >= Sign.STRONG:
+            return None
+        if level is Grade.WORD:
+            if place == first and sign is Sign.TITLE and word[1:].islower():
+                return Grade.UNKNOWN
+            return Grade.UNKNOWN if glued and low not in cues().nouns and (word[1:].islower() and sign >= Sign.STRONG) else None
+        is_short = word.isupper() and len(word) < (5 if level is Grade.UNKNOWN else 4)
+        if is_short and sign < Sign.LABEL and not self._is_capitals(place):
+            return None  # an abbreviation
+        return level
+
+    def _is_capitals(self, place: int) -> bool:
+        """Whether the words around are all in capitals."""
+        near = [word for _, _, word in self._words[max(0, place - 3) : place + 4] if len(word) > 1 and word.isalpha()]
+        return sum(word.isupper() for word in near) > len(near) - 1
+
+    # --- what stands behind, and the verdict ----------------------------------------------------------------------------
+
+    def _after(self, stop: int) -> Sign:
+        if stop >= len(self._words):
+            return Sign.NONE
+        gap, low = self._gap(stop - 1), self._low[stop]
+        joined = low + self._low[stop + 1] if stop + 1 < len(self._words) and self._gap(stop) in (".", "-") else low
+        if re.fullmatch(r",?[ \t\n]{1,3}|,|[ \t]?\(", gap):
+            if (low in cues().credentials or joined in cues().credentials) and self._words[stop][2].isupper():
+                return Sign.LABEL if low not in ("do", "pt", "od", "ot", "pa", "dc") or gap.startswith(",") else Sign.STRONG
+            if low in cues().follow or re.match(r",? ?(?:a |an )?\d{1,3}[- ]?(?:y|year)", self._text[self._words[stop - 1][1] :][:20]):
+                return Sign.STRONG
+            if low in cues().verbs and gap in (" ", "\n"):
+                return Sign.WEAK
+        return Sign.NONE
+
+    def _is_person(self, run: _Run, sign: Sign) -> bool:
+        grades, n_real = run.grades, len(run.grades)
+        best = max(grades, default=Grade.WORD)
+        if sign is Sign.TITLE:
+            return not run.is_lower or best is Grade.NAME
+        if sign < Sign.LABEL and self._is_thing(run):
+            return False
+        if run.is_lower:
+            return sign >= Sign.STRONG and best is Grade.NAME and (n_real > 1 or sign is Sign.LABEL)
+        if not n_real:
+            return False
+        if sign is Sign.LABEL:
+            return best is not Grade.BOTH or n_real + run.n_initials > 1 or not self._is_ordinary(run)
+        if sign is Sign.STRONG:
+            return best in (Grade.NAME, Grade.UNKNOWN) or n_real + run.n_initials > 1 or not self._is_ordinary(run)
+        n_sure = sum(one is Grade.NAME for one in grades)
+        if sign is Sign.WEAK:
+            in_capitals = self._is_capitals(run.first)
+            return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not in_capitals)
+        return n_sure > 0 and n_real > 1 and (n_sure > 1 or run.is_given_first or grades[0] is Grade.NAME)
+
+    def _is_ordinary(self, run: _Run) -> bool:
+        return all(self._low[place] in words().ordinary or self._words[place][2].isupper() for place in range(run.first, run.stop))
+
+    def _is_thing(self, run: _Run) -> bool:
+        """Whether the run names a disease, a device or a method."""
+        low = self._low[run.first : run.stop]
+        if run.stop < len(self._words) and self._gap(run.stop - 1) == "-" and self._words[run.stop][2].islower():
+            return True
+        if run.stop < len(self._words) and self._low[run.stop] in cues().nouns and self._gap(run.stop - 1) in (" ", "\n", "-", "'s "):
+            return True
+        if run.stop < len(self._words) and self._gap(run.stop - 1) == "'":
+            following = self._low[run.stop + 1 : run.stop + 2]
+            if self._low[run.stop] == "s" and following and following[0] in cues().nouns:
+                return True
+        return all(part in cues().eponyms or len(part) == 1 or part in cues().particles for part in low)
+
+
+def find_people(tokens: Tokens) -> Iterator[Finding]:
+    """Names of people by their shape and by what stands around them."""
+    return People(tokens).find()
