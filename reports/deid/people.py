@@ -27,10 +27,17 @@ _QUOTED = re.compile(r" ?[\"'(] ?|[\"')] ?")
 _LABEL_GAP = re.compile(r"[ \t]{0,3}[:=][ \t\n]{0,4}[\"'(]?|[ \t]-{1,2}[ \t]")
 _PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4})[\"'(]?")
 _COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
+_TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
+_LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
+_SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+|[A-Z])[A-Z][a-z]+|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
 _ENDINGS = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis")
 _ENDINGS += ("pathy", "plasty", "gram", "grams", "ation", "ations", "emia", "aemia", "uria", "algia", "ostomy", "otomy", "oses", "oma", "omas", "omatous")
 _ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous", "ious", "aceous", "scopic", "graphic", "genic", "trophy", "trophic", "plasia", "plastic", "megaly")
+_CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
+_AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
+_POSSESSIVES = frozenset(["his", "her", "their", "the", "my", "our", "a", "patient", "s", "covering", "on", "call", "senior", "chief", "charge", "staff"])
+_CLOSINGS = frozenset(["sincerely", "regards", "thanks", "submitted", "yours", "truly", "you", "cordially", "respectfully", "best", "signed", "faithfully"])
 _MAX_PARTS = 6
 
 
@@ -182,7 +189,10 @@ class People:
         if not word[0].isalpha():
             return False
         if word[0].isupper():
-            return len(word) == 1 or low in cues().particles or grade(low) > Grade.WORD or (index > 0 and self._is_title(index - 1))
+            if len(word) == 1 or low in cues().particles or grade(low) > Grade.WORD or (index > 0 and self._is_title(index - 1)):
+                return True
+            gap, following = (self._gap(index), self._low[index + 1]) if index + 1 < len(self._words) else (" ", "")
+            return gap in (",", ", ", "^", "-") and (gap == "-" or following in cues().given)
         if low in cues().particles:
             return index + 1 < len(self._words) and index > 0
         return grade(low) is Grade.NAME and index > 0
@@ -204,9 +214,9 @@ class People:
         if low not in cues().titles and low not in cues().plural_titles:
             return False
         gap = self._gap(index)
-        if word in _MODALITY_TITLES and not gap.startswith("."):
+        if (word in _MODALITY_TITLES or low in ("mr", "ms") and word.islower()) and not gap.startswith("."):
             return False
-        return bool(re.fullmatch(r"\.?,?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.", gap)) and (low in ("dr", "drs", "mr", "mrs", "ms") or word[0].isupper())
+        return _TITLE_GAP.fullmatch(gap) is not None and (low in _LOWER_TITLES or word[0].isupper())
 
     def _before(self, index: int) -> Sign:
         if index == 0:
@@ -222,7 +232,7 @@ class People:
             if self._words[index - 1][2] in _MODALITY_TITLES and gap == " ":
                 return Sign.WEAK
             if low in cues().roles and not (gap.startswith(".") and low not in ("pt", "tech")):
-                return Sign.STRONG
+                return Sign.LABEL
             if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka"):
                 return Sign.NONE
             if low == "by" and index > 1 and (self._low[index - 2].endswith("ed") or self._low[index - 2] in cues().by):
@@ -235,7 +245,9 @@ class People:
                 return Sign.WEAK
             return Sign.WEAK if low in cues().weak else Sign.NONE
         if _COMMA_GAP.fullmatch(gap):
-            return Sign.STRONG if low in cues().roles else Sign.WEAK if gap.endswith("(") else Sign.NONE
+            if low in _CLOSINGS and "(" not in gap:
+                return Sign.STRONG
+            return Sign.LABEL if low in cues().roles else Sign.WEAK if gap.endswith("(") else Sign.NONE
         return Sign.NONE
 
     def _matches(self, phrases: frozenset[tuple[str, ...]], index: int) -> bool:
@@ -275,7 +287,13 @@ class People:
             place = stop = place + 1
         if not grades and not (n_initials > 1 and sign >= Sign.LABEL) and not (n_initials and sign is Sign.TITLE):
             return None
-        return _Run(index, stop, tuple(grades), n_initials, is_lower, self._low[index] in cues().given)
+        return _Run(index, stop, tuple(grades), n_initials, is_lower, self._is_given_first(index, stop))
+
+    def _is_given_first(self, first: int, stop: int) -> bool:
+        """Whether the run is "given family" or "family, given" by the lists."""
+        if self._low[first] in cues().given and grade(self._low[first]) is not Grade.WORD:
+            return True
+        return any("," in self._gap(place - 1) and self._low[place] in cues().given for place in range(first + 1, stop))
 
     def _joint(self, place: int, is_whole: bool, has_comma: bool, sign: Sign) -> str:
         """What joins the part at `place` to the one before: "" for nothing that may."""
@@ -289,17 +307,28 @@ class People:
             return "\n" if "\n" in gap else " "
         if gap[:1] == "." and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr")) and (gap == "." or _GAP.fullmatch(gap[1:])):
             return "."
-        if gap in (",", ", ", ",\n", ";", "; ") and not has_comma and self._low[place] not in cues().credentials:
+        if gap in (",", ", ", ",\n", ";", "; ") and not has_comma and not self._is_credential(place):
             low = self._low[place]
             is_given = low in cues().given or (len(low) == 1) or low in cues().suffixes
             return "," if is_given or (sign >= Sign.STRONG and grade(low) is not Grade.WORD) else ""
         return " " if _QUOTED.fullmatch(gap) and gap.strip() in ('"', "(", ")") and sign >= Sign.STRONG else ""
+
+    def _is_credential(self, place: int) -> bool:
+        """Whether an academic degree or a profession in letters begins at `place`: "MD", "M.D.", "PA-C"."""
+        joined = self._low[place]
+        for after in range(place + 1, min(place + 3, len(self._words))):
+            if joined in cues().credentials or self._gap(after - 1) not in (".", "-", ". "):
+                break
+            joined += self._low[after]
+        return joined in cues().credentials and self._words[place][2][0].isupper()
 
     def _particles(self, place: int) -> int:
         """The place behind the particles that begin at `place`, if a name part follows them; else `place`."""
         ahead = place
         while ahead + 1 < len(self._words) and ahead - place < 3 and self._low[ahead] in cues().particles:
             gap = self._gap(ahead)
+            if len(self._low[ahead]) == 1 and self._words[ahead][2].isupper() and gap != "'":
+                return place  # an initial
             if not (_GAP.fullmatch(gap) or gap in ("-", "'", " '", ". ", ".", "' ")):
                 return place
             ahead += 1
@@ -318,19 +347,42 @@ class People:
         level = grade(low)
         if is_lower:
             return level if word.islower() and level >= (Grade.BOTH if follows else Grade.NAME) else None
-        if not word[0].isupper() or not word.isalpha():
+        gap = self._gap(place - 1) if place > first else ""
+        glued = gap in ("-", "'")
+        if glued and word.islower() and len(word) < 6 and word.isalpha() and follows:
+            return Grade.UNKNOWN if level is Grade.UNKNOWN or self._low[place - 1] in cues().given or len(word) < 5 else None  # Min-ji
+        if not _SHAPE.fullmatch(word):
             return None
-        glued = place > first and self._gap(place - 1) in ("-", "'")
-        if "\n" in (self._gap(place - 1) if place > first else "") and level is Grade.BOTH and not sign >= Sign.STRONG:
+        if "\n" in gap and level is Grade.BOTH and sign < Sign.STRONG:
             return None
         if level is Grade.WORD:
-            if place == first and sign is Sign.TITLE and word[1:].islower():
-                return Grade.UNKNOWN
-            return Grade.UNKNOWN if glued and low not in cues().nouns and (word[1:].islower() and sign >= Sign.STRONG) else None
+            return Grade.UNKNOWN if self._word_as_name(place, first, sign, glued=glued, follows=follows) else None
         is_short = word.isupper() and len(word) < (5 if level is Grade.UNKNOWN else 4)
-        if is_short and sign < Sign.LABEL and not self._is_capitals(place):
+        if is_short and sign < Sign.STRONG and not self._is_capitals(place):
             return None  # an abbreviation
         return level
+
+    def _word_as_name(self, place: int, first: int, sign: Sign, *, glued: bool, follows: bool) -> bool:
+        """Whether an ordinary word is part of a name by where it stands."""
+        word, low = self._words[place][2], self._low[place]
+        is_title_case = word[1:].islower()
+        if place == first and sign is Sign.TITLE:
+            return is_title_case
+        if sign < Sign.STRONG or low in cues().nouns or low in cues().roles or low in _never() or self._is_credential(place):
+            return False
+        gap = self._gap(place) if place + 1 < len(self._words) else ""
+        nexts = self._words[place + 1][2] if gap else ""
+        if glued:
+            return is_title_case or len(word) < 5
+        if gap == "-" and nexts[0].isupper() and grade(nexts.lower()) is not Grade.WORD:
+            return follows or (place == first and sign >= Sign.LABEL)  # Bar-Lev
+        if place == first:  # Down, Lily
+            return sign >= Sign.LABEL and gap in (",", ", ", "^") and nexts.lower() in cues().given
+        before = self._low[place - 1]
+        same_line = "\n" not in self._gap(place - 1)
+        if not (is_title_case and same_line and (before in cues().given or len(before) == 1)):
+            return False
+        return low not in words().ordinary or low in words().surnames or (gap != " " and not gap.startswith(":"))
 
     def _is_capitals(self, place: int) -> bool:
         """Whether the words around are all in capitals."""
@@ -343,15 +395,27 @@ class People:
         if stop >= len(self._words):
             return Sign.NONE
         gap, low = self._gap(stop - 1), self._low[stop]
-        joined = low + self._low[stop + 1] if stop + 1 < len(self._words) and self._gap(stop) in (".", "-") else low
         if re.fullmatch(r",?[ \t\n]{1,3}|,|[ \t]?\(", gap):
-            if (low in cues().credentials or joined in cues().credentials) and self._words[stop][2].isupper():
-                return Sign.LABEL if low not in ("do", "pt", "od", "ot", "pa", "dc") or gap.startswith(",") else Sign.STRONG
-            if low in cues().follow or re.match(r",? ?(?:a |an )?\d{1,3}[- ]?(?:y|year)", self._text[self._words[stop - 1][1] :][:20]):
+            if self._is_credential(stop):
+                return Sign.LABEL if low not in _CREDENTIAL_WORDS or gap.startswith(",") else Sign.STRONG
+            if low in cues().follow:
                 return Sign.STRONG
             if low in cues().verbs and gap in (" ", "\n"):
                 return Sign.WEAK
+            if gap.strip() and self._is_role(stop):
+                return Sign.STRONG
+            if _AGED.match(self._text, self._words[stop][0]):
+                return Sign.STRONG
         return Sign.NONE
+
+    def _is_role(self, place: int) -> bool:
+        """Whether somebody's part is named at `place`: "her daughter", "charge nurse"."""
+        for at in range(place, min(place + 4, len(self._words))):
+            if self._low[at] in cues().roles and not self._words[at][2][0].isupper():
+                return True
+            if self._low[at] not in _POSSESSIVES:
+                return False
+        return False
 
     def _is_person(self, run: _Run, sign: Sign) -> bool:
         grades, n_real = run.grades, len(run.grades)
@@ -361,18 +425,24 @@ class People:
         if sign < Sign.LABEL and self._is_thing(run):
             return False
         if run.is_lower:
-            return sign >= Sign.STRONG and best is Grade.NAME and (n_real > 1 or sign is Sign.LABEL)
+            return sign >= Sign.STRONG and best is Grade.NAME and (n_real > 1 or sign is Sign.LABEL and ":" in self._gap(run.first - 1))
         if not n_real:
-            return False
-        if sign is Sign.LABEL:
-            return best is not Grade.BOTH or n_real + run.n_initials > 1 or not self._is_ordinary(run)
-        if sign is Sign.STRONG:
-            return best in (Grade.NAME, Grade.UNKNOWN) or n_real + run.n_initials > 1 or not self._is_ordinary(run)
+            return sign is Sign.LABEL and run.n_initials > 1
+        if sign >= Sign.STRONG:
+            if n_real + run.n_initials > 1 or best is Grade.NAME:
+                return True
+            if best is Grade.UNKNOWN:
+                return not (len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()) or ":" in self._gap(run.first - 1)
+            return not self._is_ordinary(run) or (sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop))
         n_sure = sum(one is Grade.NAME for one in grades)
         if sign is Sign.WEAK:
-            in_capitals = self._is_capitals(run.first)
-            return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not in_capitals)
-        return n_sure > 0 and n_real > 1 and (n_sure > 1 or run.is_given_first or grades[0] is Grade.NAME)
+            return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not self._is_capitals(run.first))
+        is_family_first = n_real == 2 and n_sure == 2 and self._low[run.stop - 1] in cues().given
+        return n_sure > 0 and n_real > 1 and (run.is_given_first or is_family_first) and self._gap(run.first) != "-"
+
+    def _ends(self, stop: int) -> bool:
+        """Whether something other than a blank stands behind word `stop` - 1."""
+        return stop >= len(self._words) or not self._gap(stop - 1).isspace()
 
     def _is_ordinary(self, run: _Run) -> bool:
         return all(self._low[place] in words().ordinary or self._words[place][2].isupper() for place in range(run.first, run.stop))
@@ -388,6 +458,8 @@ class People:
             following = self._low[run.stop + 1 : run.stop + 2]
             if self._low[run.stop] == "s" and following and following[0] in cues().nouns:
                 return True
+        if sum(len(part) > 1 for part in low) > 1 and low[0] in cues().given and grade(low[0]) is Grade.NAME and low[0] not in cues().eponyms:
+            return False
         return all(part in cues().eponyms or len(part) == 1 or part in cues().particles for part in low)
 
 

@@ -192,5 +192,7 @@ def _first_names(tokens: Tokens) -> Iterator[Finding]:
     for name in words().first_names & tokens.places.keys():
         for index in tokens.places[name]:
             match = _PAIR.match(tokens.text, tokens.words[index][0])
-            if match and ((second := match[2].lower()) in words().surnames or not _is_ordinary(second)):
+            if not match or match[2].lower() in words().eponyms.get(name, ()):
+                continue
+            if (second := match[2].lower()) in words().surnames or not _is_ordinary(second):
                 yield Finding(match.start(), match.end(), "NAME")
