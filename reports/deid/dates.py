@@ -31,23 +31,37 @@ _YEAR = r"(?:19|20)\d\d"
 _ISO = re.compile(rf"(?<![\w./-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}})(?!\d|[/-]\d)")
 _NUMERIC = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR})(?!\d|[/-]\d)")
 _SHORT_YEAR = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>\d\d)(?!\w){_UNIT}"
+    rf"(?<![\w./-])(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>'?\d\d)(?!\w){_UNIT}"
+)
+_NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"
+_DOTTED = re.compile(rf"(?<![\w./-]){_NO_VERSION}(?P<a>\d{{1,2}})(?P<s>\.)(?P<b>\d{{1,2}})\.(?P<y>\d\d)(?!\w|\.\d){_UNIT}", re.IGNORECASE)
+"""Day, month and two digits of the year: two points between three numbers are no measurement; versions are spared."""
+_SPACED = re.compile(
+    r"(?<![\w./-])(?P<a>\d{1,2})(?P<s>[ \t\n]{0,2}[/.-][ \t\n]{0,2})(?P<b>\d{1,2})(?P<u>[ \t\n]{0,2}[/.-][ \t\n]{0,2})"
+    rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
+)
+_ROMAN_MONTHS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+_ROMAN = re.compile(
+    rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"
 )
 _PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
 _MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
 _ANY_YEAR = re.compile(_YEAR)
 _ANY_SLASH = re.compile(r"\d/\d")
+_ANY_ROMAN = re.compile(r"\d(?:\.? |[./-])[IVX]{1,4}(?:\.? |[./-])\d\d")
+_ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
+_ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
 _ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
-    rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/.-]){_UNIT}"
+    rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/-]|\.\d){_UNIT}"
     rf"(?! ?(?:strength|of|power|leads?))",
     re.IGNORECASE,
 )
 _CUED_MONTH = re.compile(
     r"\b(?:in|since|until|from|through|of|by)(?: late| early)? "
-    r"(?P<hide>(?P<m>0[1-9]|1[0-2]|[1-9](?=/[4-9]))(?P<s>/)(?P<y>\d\d))(?![\d/.-])" + _UNIT,
+    r"(?P<hide>(?P<m>0[1-9]|1[0-2]|[1-9](?=/[4-9]))(?P<s>/)(?P<y>\d\d))(?![\d/-]|\.\d)" + _UNIT,
     re.IGNORECASE,
 )
 
@@ -109,6 +123,14 @@ def _birth_before() -> re.Pattern[str]:
 def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
     text = tokens.text
     has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
+    for match in _ROMAN.finditer(text) if _ANY_ROMAN.search(text) else ():
+        yield from _roman(match)
+    if _ANY_DOTTED.search(tokens.numerals):
+        for match in _DOTTED.finditer(text):
+            yield from _ambiguous(match, order, known)
+    if _ANY_SPACED.search(tokens.numerals):
+        for match in _SPACED.finditer(text):
+            yield from _spaced(match, order, known)
     if has_year:
         for pattern in (_ISO, _PACKED):
             for match in pattern.finditer(text):
@@ -123,6 +145,30 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
     if has_slash:
         yield from _slashed(text, year)
     yield from _worded(tokens, year)
+
+
+def _roman(match: re.Match[str]) -> Iterator[_Form]:
+    """3.IV.2020: the month in Roman numerals."""
+    month = _ROMAN_MONTHS.index(match["m"]) + 1 if match["m"] in _ROMAN_MONTHS else 13
+    day = _valid(_full_year(match["y"]), month, int(match["d"]))
+    if day is None:
+        return
+
+    def write(moved: date) -> str:
+        year = f"{moved.year:04d}"[-len(match["y"]) :]
+        return f"{moved.day:0{len(match['d'])}d}{match['s']}{_ROMAN_MONTHS[moved.month - 1]}{match['t']}{year}"
+
+    yield _Form(match.start(), match.end(), day, write)
+
+
+def _spaced(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator[_Form]:
+    """3 / 4 / 2020: blanks or a line break around the marks."""
+    marks = match["s"], match["u"]
+    if marks[0].strip() != marks[1].strip() or not any(letter.isspace() for letter in "".join(marks)):
+        return
+    if marks[0].strip() == "-" and len(match["y"]) == 2:
+        return
+    yield from _ambiguous(match, order, known)
 
 
 def _slashed(text: str, year: int) -> Iterator[_Form]:
@@ -149,8 +195,9 @@ def _ambiguous(match: re.Match[str], order: str, known: Sequence[date]) -> Itera
     if readings[order] is None:
         order = "dmy" if order == "mdy" else "mdy"
     day = readings[order]
-    last = "Y" if len(match["y"]) == 4 else "y"
-    form = f"M{mark}D{mark}{last}" if order == "mdy" else f"D{mark}M{mark}{last}"
+    last = {4: "Y", 3: "'y"}.get(len(match["y"]), "y")
+    other = found.get("u") or mark
+    form = f"M{mark}D{other}{last}" if order == "mdy" else f"D{mark}M{other}{last}"
     widths = (len(first), len(second)) if order == "mdy" else (len(second), len(first))
     if day:
         yield _numbers(match, day, form, widths)
@@ -217,7 +264,7 @@ def _worded_patterns() -> tuple[re.Pattern[str], ...]:
             rf"(?<!\w){month}[ \t\n-]{{1,2}}(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n-],?){year}(?!\w)", re.IGNORECASE
         ),
         # March 2020, March of 2020
-        re.compile(rf"(?<!\w){month},?(?:[ \t\n/-]| of | de | del )(?P<y>{_YEAR}|(?<= )'\d\d)(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<!\w){month},?(?:[ \t\n/-]| of | de | del )(?P<y>{_YEAR}|(?<=\s)'\d\d)(?!\w)", re.IGNORECASE),
         # March 3rd
         re.compile(rf"(?<!\w){month}[ \t\n](?P<d>{_DAY}){suffix}(?![\w])(?!-\d)", re.IGNORECASE),
         # 3 March

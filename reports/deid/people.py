@@ -29,13 +29,15 @@ _PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4})[\"'(]?")
 _COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
 _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
-_SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+|[A-Z])[A-Z][a-z]+|[A-Z][a-z]+[A-Z]")
+_SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
 _ENDINGS = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis")
 _ENDINGS += ("pathy", "plasty", "gram", "grams", "ation", "ations", "emia", "aemia", "uria", "algia", "ostomy", "otomy", "oses", "oma", "omas", "omatous")
 _ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous", "ious", "aceous", "scopic", "graphic", "genic", "trophy", "trophic", "plasia", "plastic", "megaly")
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
+_CONTACT = re.compile(r"(?:pager|ext|x\d{3}|phone|tel|cell|beeper|badge|extension|npi|mobile|fax)", re.IGNORECASE)
+_HOUSEHOLD = frozenset(["family", "household", "residence", "estate"])
 _POSSESSIVES = frozenset(["his", "her", "their", "the", "my", "our", "a", "patient", "s", "covering", "on", "call", "senior", "chief", "charge", "staff"])
 _CLOSINGS = frozenset(["sincerely", "regards", "thanks", "submitted", "yours", "truly", "you", "cordially", "respectfully", "best", "signed", "faithfully"])
 _MAX_PARTS = 6
@@ -69,7 +71,6 @@ class Cues:
     roles: frozenset[str]
     labels: frozenset[tuple[str, ...]]
     phrases: frozenset[tuple[str, ...]]
-    by: frozenset[str]
     weak: frozenset[str]
     credentials: frozenset[str]
     verbs: frozenset[str]
@@ -102,7 +103,6 @@ def cues() -> Cues:
         frozenset(table["roles"]["words"].split()),
         phrases(table["labels"]["phrases"]),
         phrases(table["phrases"]["strong"]),
-        frozenset(table["phrases"]["by"].split()),
         frozenset(table["phrases"]["weak"].split()),
         frozenset(after["credentials"].split()),
         frozenset(after["verbs"].split()),
@@ -226,7 +226,7 @@ class People:
             return Sign.TITLE
         if _LABEL_GAP.fullmatch(gap):
             is_label = self._matches(cues().labels, index) or low in cues().roles
-            is_label = is_label or (low == "by") or self._matches(cues().phrases, index)
+            is_label = is_label or self._matches(cues().phrases, index) or self._names_a_role(index)
             return Sign.LABEL if is_label else Sign.WEAK
         if _PLAIN_GAP.fullmatch(gap):
             if self._words[index - 1][2] in _MODALITY_TITLES and gap == " ":
@@ -235,7 +235,7 @@ class People:
                 return Sign.LABEL
             if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka"):
                 return Sign.NONE
-            if low == "by" and index > 1 and (self._low[index - 2].endswith("ed") or self._low[index - 2] in cues().by):
+            if low == "by" and index > 1 and not self._low[index - 2].isdigit():
                 return Sign.STRONG
             if self._matches(cues().phrases, index):
                 return Sign.STRONG
@@ -249,6 +249,14 @@ class People:
                 return Sign.STRONG
             return Sign.LABEL if low in cues().roles else Sign.WEAK if gap.endswith("(") else Sign.NONE
         return Sign.NONE
+
+    def _names_a_role(self, index: int) -> bool:
+        """Whether the label that ends before `index` speaks of a person: "Name on wristband:", "Doctor who ordered:"."""
+        start = max(0, index - 5)
+        while start < index - 1 and any(mark in self._text[self._words[start][1] : self._words[index - 1][0]] for mark in ".,;:\n"):
+            start += 1
+        near = self._low[start:index]
+        return near[-1] == "by" or any(low in cues().roles or low == "name" for low in near)
 
     def _matches(self, phrases: frozenset[tuple[str, ...]], index: int) -> bool:
         """Whether a phrase ends before word `index`."""
@@ -382,7 +390,9 @@ class People:
         same_line = "\n" not in self._gap(place - 1)
         if not (is_title_case and same_line and (before in cues().given or len(before) == 1)):
             return False
-        return low not in words().ordinary or low in words().surnames or (gap != " " and not gap.startswith(":"))
+        if low not in words().ordinary or low in words().surnames:
+            return True
+        return len(before) > 1 and gap != " " and not gap.startswith(":")
 
     def _is_capitals(self, place: int) -> bool:
         """Whether the words around are all in capitals."""
@@ -402,11 +412,19 @@ class People:
                 return Sign.STRONG
             if low in cues().verbs and gap in (" ", "\n"):
                 return Sign.WEAK
-            if gap.strip() and self._is_role(stop):
+            if (gap.strip() and self._is_role(stop)) or low in _HOUSEHOLD:
+                return Sign.STRONG
+            if _CONTACT.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
             if _AGED.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
+        if gap == "'" and low == "s" and self._is_role(stop + 1):
+            return Sign.STRONG
         return Sign.NONE
+
+    def _fills_line(self, run: _Run) -> bool:
+        start, end = self._words[run.first][0], self._words[run.stop - 1][1]
+        return not self._text[self._text.rfind("\n", 0, start) + 1 : start].strip() and not self._text[end : end + 3].split("\n")[0].strip(" .,\t\r")
 
     def _is_role(self, place: int) -> bool:
         """Whether somebody's part is named at `place`: "her daughter", "charge nurse"."""
@@ -422,7 +440,7 @@ class People:
         best = max(grades, default=Grade.WORD)
         if sign is Sign.TITLE:
             return not run.is_lower or best is Grade.NAME
-        if sign < Sign.LABEL and self._is_thing(run):
+        if sign < Sign.LABEL and self._is_thing(run, sign):
             return False
         if run.is_lower:
             return sign >= Sign.STRONG and best is Grade.NAME and (n_real > 1 or sign is Sign.LABEL and ":" in self._gap(run.first - 1))
@@ -435,6 +453,8 @@ class People:
                 return not (len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()) or ":" in self._gap(run.first - 1)
             return not self._is_ordinary(run) or (sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop))
         n_sure = sum(one is Grade.NAME for one in grades)
+        if n_real > 1 and best is not Grade.BOTH and self._fills_line(run):
+            return True
         if sign is Sign.WEAK:
             return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not self._is_capitals(run.first))
         is_family_first = n_real == 2 and n_sure == 2 and self._low[run.stop - 1] in cues().given
@@ -447,7 +467,7 @@ class People:
     def _is_ordinary(self, run: _Run) -> bool:
         return all(self._low[place] in words().ordinary or self._words[place][2].isupper() for place in range(run.first, run.stop))
 
-    def _is_thing(self, run: _Run) -> bool:
+    def _is_thing(self, run: _Run, sign: Sign) -> bool:
         """Whether the run names a disease, a device or a method."""
         low = self._low[run.first : run.stop]
         if run.stop < len(self._words) and self._gap(run.stop - 1) == "-" and self._words[run.stop][2].islower():
@@ -460,6 +480,8 @@ class People:
                 return True
         if sum(len(part) > 1 for part in low) > 1 and low[0] in cues().given and grade(low[0]) is Grade.NAME and low[0] not in cues().eponyms:
             return False
+        if any(part in cues().eponyms for part in low) and sign < Sign.STRONG:
+            return True
         return all(part in cues().eponyms or len(part) == 1 or part in cues().particles for part in low)
 
 
