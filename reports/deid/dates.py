@@ -30,10 +30,16 @@ _REACH = 30
 """Characters that a written date takes at most before or after its month's name."""
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:19|20)\d\d"
-_ISO = re.compile(rf"(?<![\w./-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}})(?!\d|[/-]\d)")
-_NUMERIC = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR})(?!\d|[/-]\d)")
+_NO_MORE = r"(?!\d|[/-]\d(?!\d{0,3}[/.-]\d))"
+"""No digit follows, nor a mark and a number, unless those begin another date: the end of a range."""
+_ISO = re.compile(rf"(?:(?<![\d./-])|(?<=\d\d/))(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}}){_NO_MORE}")
+_NUMERIC = re.compile(
+    rf"(?:(?<![\w./-])|(?<=_)|(?<=[A-Za-z])(?=\d{{1,2}}/)|(?<=\d\d-)(?=\d{{1,2}}/)|(?<=\d\d/)(?=\d{{1,2}}-))"
+    rf"(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR}){_NO_MORE}"
+)
 _SHORT_YEAR = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>'?\d\d)(?!\w){_UNIT}"
+    rf"(?:(?<![\w./-])|(?<=/\d\d-)(?=\d{{1,2}}/))(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>'?\d\d)"
+    rf"(?:(?!\w){_UNIT}|(?=-\d{{1,2}}/\d{{1,2}}/\d\d)|(?=[A-Z]:))"
 )
 _SHORT_DASHED = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>-)(?P<b>\d{{1,2}})-(?P<y>\d\d)(?!\w|-){_UNIT}")
 _NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"
@@ -45,11 +51,17 @@ _SPACED = re.compile(
 )
 _APART = re.compile(rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}")
 _CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
+_DAY_RANGE = re.compile(rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])")
+"""Days of which only the last has its year."""
+_NAMED_DAY = re.compile(
+    rf"(?<![\w./-])(?!1/[234]|2/3|3/4)(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?= (?:CT|MRI?|PET|exam|study|scan|film|x-?ray|radiograph|visit|admission|surgery)\b)",
+    re.IGNORECASE,
+)
 _ROMAN_MONTHS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 _ROMAN = re.compile(
     rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"
 )
-_PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
+_PACKED = re.compile(rf"(?<![^\W_])(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?![^\W_]))")
 _MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?:(?P<m>0?[1-9]|1[0-2])/|(?P<n>0[1-9]|1[0-2])(?P<s>[.-]))(?P<y>{_YEAR})(?![\d/-]|\.\d){_UNIT}")
 _YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0-2])(?![\w/-]|\.\d){_UNIT}")
 _ANY_YEAR = re.compile(_YEAR)
@@ -60,8 +72,8 @@ _ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
 _ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
 _ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
-    rf"\b(?:on|dated|since|until|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"
-    rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
+    rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"
+    rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|LMP:|EDD:|DOS:|vom)"
     rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/-]|\.\d){_UNIT}"
     rf"(?! ?(?:strength|of|power|leads?))",
     re.IGNORECASE,
@@ -105,6 +117,7 @@ def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), b
     year = known[-1].year if known else 2001
     found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
     found += _spelled(tokens)
+    found += [Finding(match.start(), match.end(), "DATE") for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -197,7 +210,7 @@ def _slashed(text: str, year: int) -> Iterator[_Form]:
     for match in _MONTH_YEAR.finditer(text):
         month = match["m"] or match["n"]
         yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
-    for match in _CUED_DAY.finditer(text):
+    for match in chain(_CUED_DAY.finditer(text), _NAMED_DAY.finditer(text)):
         if match["m"] != match["d"] and (day := _valid(year, int(match["m"]), int(match["d"]))):
             yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
     for match in _CUED_MONTH.finditer(text):
@@ -327,14 +340,18 @@ def _spelled_patterns() -> tuple[re.Pattern[str], ...]:
     )
     year = rf"(?:,?[ \t\n]{{1,2}}(?:{_YEAR}|(?:two thousand|nineteen|twenty|eighteen)(?:[ \t\n-]{{1,2}}(?:{number})){{0,4}}))?"
     month = rf"(?:{_month_names()})\.?"
+    until = rf"{_DAY}(?:st|nd|rd|th)?(?: ?- ?| to | and ){_DAY}(?:st|nd|rd|th)?"
+    numbers = rf"(?:,? ?(?:{_YEAR}|'\d\d))?"
     return (
+        re.compile(rf"(?<!\w){month} {until}{numbers}(?![\w./-]\d|\w)", re.IGNORECASE),
+        re.compile(rf"(?<![\w./-]){until} {month}{numbers}(?!\w)", re.IGNORECASE),
         re.compile(rf"(?<!\w){month},?[ \t\n](?:the )?{day}{year}(?!\w)", re.IGNORECASE),
         re.compile(rf"(?<!\w){day}(?: day)?(?: of)?[ \t\n]{month}{year}(?!\w)", re.IGNORECASE),
     )
 
 
 def _spelled(tokens: Tokens) -> list[Finding]:
-    """Dates with the day in words, hidden: May thirty-first, two thousand twenty-four."""
+    """Dates with the day in words and ranges of days, hidden: May thirty-first, two thousand twenty-four; May 3-5."""
     text, windows = tokens.text, _month_windows(tokens)
     found = []
     for pattern in _spelled_patterns() if windows else ():
