@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
 from reports.deid.findings import Finding
+from reports.deid.people import cues, is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
@@ -27,6 +28,7 @@ _MACROS["{NAME}"] = _MACROS["{WORD}"] + "(?:" + _GAP + _PARTICLE + _MACROS["{WOR
 _MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{WORD}"] + "){0,3}"
 
 _LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _LOOK_BACK = 24
 _SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
 _SPECIALTY += ("oscopy", "graphy", "itis", "osis")
@@ -50,6 +52,7 @@ class Rule:
     quick: re.Pattern[str] | None
     digits: re.Pattern[str] | None
     before: re.Pattern[str] | None
+    check: Callable[[str], bool] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
 
@@ -111,6 +114,10 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
             continue
         if rule.kind == "ID" and (sum(map(str.isdigit, hidden)) < rule.require_digits or _LEVELS.fullmatch(hidden)):
             continue
+        if rule.check and not rule.check(hidden):
+            continue
+        if rule.kind == "ID" and _YEAR.fullmatch(hidden):
+            continue
         if rule.kind == "PHONE" and sum(map(str.isdigit, hidden)) < rule.require_digits:
             continue
         if rule.filter or rule.trust:
@@ -119,6 +126,64 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
             start, end = _place(text, match)
         if end > start:
             yield Finding(start, end, rule.kind)
+
+
+def _is_no_word(hidden: str) -> bool:
+    """A login: letters that are no word."""
+    return not is_word(hidden.lower())
+
+
+def _is_domain(hidden: str) -> bool:
+    """A host: not two words with a full stop and no blank between."""
+    labels = re.split(r"[:/]", hidden)[0].lower().split(".")
+    return len(labels) > 2 or labels[-1] in ("com", "org", "net", "edu", "gov") or not is_word(labels[0])
+
+
+def _is_street(hidden: str) -> bool:
+    """A street: its words are written large and none of them belongs to a sentence."""
+    parts = [part for part in re.findall(r"(?:[dl]')?([A-Za-z][A-Za-z']*)", hidden) if part not in ("bis", "ter")]
+    low = [part.lower() for part in parts]
+    if not _NO_STREET.isdisjoint(low) or not parts:
+        return False
+    if low[0] in _STREET_FIRST:
+        named = [part for part in parts[1:] if part.lower() not in cues().particles]
+        is_numbered = any(letter.isdigit() for letter in hidden)
+        return bool(named) and (is_numbered or low[0] in _STREET_SURE) and named[0][0].isupper() and not is_word(named[0].lower() if not is_numbered else "")
+    if hidden.islower() or all(part.islower() for part in parts):
+        return low[-1] in _STREET_LAST or low[-2:-1] in [[one] for one in _STREET_LAST]
+    return all(part[0].isupper() or part.lower() in ("or", "st", "nd", "rd", "th", "jr", "bis", "ter", "apt", "of") for part in parts)
+
+
+def _is_postal_town(hidden: str) -> bool:
+    """A postal code with its town, or one that needs none: "67000 Strasbourg", "SW1A 1AA"."""
+    if re.search(r" [0-9](?:ST|ND|RD|TH|HR|HU|DS)$", hidden):
+        return False
+    parts = re.findall(r"[A-Za-z'-]{3,}", hidden)
+    if re.match(r"(?:19|20)[0-9]{2}[ \n]", hidden) and not re.match(r"[0-9]{4} [A-Z]{2} ", hidden):
+        return False
+    return not parts or not (is_word(parts[0].lower()) or parts[0].lower() in cues().eponyms)
+
+
+def _is_home(hidden: str) -> bool:
+    """The name of a town: no word in a text of capitals, no ward or ordinary word elsewhere."""
+    first = re.split(r"[ ,-]", hidden)[0].lower()
+    if first in words().ordinary or first in words().month_numbers:
+        return False
+    return not is_word(first) or not hidden.isupper() or first in cues().family
+
+
+_NO_STREET = frozenset(
+    "mm cm ml cc hu mg kg in the with without and is are was to from at on for by left right lower upper lobe nodule nodules lesion mass segment liver lung no not "
+    "images image series slice contrast days weeks months years year day week month old x than this that anterior posterior medial lateral hours minutes percent".split()
+)
+_STREET_LAST = frozenset("street avenue road boulevard lane drive parkway highway court".split())
+_STREET_FIRST = frozenset(
+    "rue avenue boulevard chemin route allee impasse quai viale via piazza corso calle avenida avda paseo carrer plaza rua praca travessa ulica ul aleja al os rural county state fm us highway".split()
+)
+_STREET_SURE = frozenset("rue calle avenida rua ulica piazza viale chemin impasse travessa".split())
+_CHECKS: dict[str, Callable[[str], bool]] = {
+    "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
+}  # fmt: skip
 
 
 def _rule(entry: dict[str, object]) -> Rule:
@@ -136,6 +201,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
+        check=_CHECKS[str(entry["check"])] if "check" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
         spares=tuple(entry["spares"]),  # type: ignore[arg-type]
     )
