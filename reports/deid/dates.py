@@ -211,7 +211,8 @@ def _slashed(text: str, year: int) -> Iterator[_Form]:
         month = match["m"] or match["n"]
         yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
     for match in chain(_CUED_DAY.finditer(text), _NAMED_DAY.finditer(text)):
-        if match["m"] != match["d"] and (day := _valid(year, int(match["m"]), int(match["d"]))):
+        is_cued = match["m"] != match["d"] or match[0][:2].lower() == "on"
+        if is_cued and (day := _valid(year, int(match["m"]), int(match["d"]))):
             yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
     for match in _CUED_MONTH.finditer(text):
         if match["m"] != match["y"]:

@@ -37,6 +37,8 @@ _ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
 _CONTACT = re.compile(r"(?:pager|ext|x\d{3}|phone|tel|cell|beeper|badge|extension|npi|mobile|fax)", re.IGNORECASE)
+_LISTED = re.compile(r"(?:DOB|MRN|ID|CT|MRI?|XR|US|[MF]\b|\d{4})")
+_AUXILIARIES = frozenset(["was", "is", "has", "had", "will", "did", "could", "would", "can", "cannot", "also", "who"])
 _HOUSEHOLD = frozenset(["family", "household", "residence", "estate"])
 _POSSESSIVES = frozenset(["his", "her", "their", "the", "my", "our", "a", "patient", "s", "covering", "on", "call", "senior", "chief", "charge", "staff"])
 _CLOSINGS = frozenset(["sincerely", "regards", "thanks", "submitted", "yours", "truly", "you", "cordially", "respectfully", "best", "signed", "faithfully"])
@@ -173,15 +175,13 @@ class People:
                 continue
             sign = self._before(index)
             if last >= 0 and self._continues(last, index):
-                sign = max(sign, Sign.STRONG if last_sign is Sign.TITLE else Sign.WEAK)
+                sign = max(sign, Sign.STRONG if last_sign >= Sign.LABEL else Sign.WEAK)
             run = self._read(index, sign)
-            if run is None or not self._is_person(run, max(sign, self._after(run.stop))):
+            if run is None or not self._is_person(run, max(sign, self._after(run.first, run.stop))):
                 index += 1
                 continue
             yield Finding(self._words[run.first][0], self._words[run.stop - 1][1], "NAME")
-            is_plural = sign is Sign.TITLE and index > 0 and self._low[index - 1] in cues().plural_titles
-            last_sign = Sign.TITLE if is_plural or (last_sign is Sign.TITLE and last >= 0 and self._continues(last, index)) else sign
-            last_sign = last_sign if last_sign is not Sign.TITLE or is_plural or sign is not Sign.TITLE else Sign.LABEL
+            last_sign = last_sign if last >= 0 and self._continues(last, index) else sign
             index = last = run.stop
 
     def _may_begin(self, index: int) -> bool:
@@ -233,7 +233,7 @@ class People:
                 return Sign.WEAK
             if low in cues().roles and not (gap.startswith(".") and low not in ("pt", "tech")):
                 return Sign.LABEL
-            if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka"):
+            if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka", "a"):
                 return Sign.NONE
             if low == "by" and index > 1 and not self._low[index - 2].isdigit():
                 return Sign.STRONG
@@ -244,6 +244,8 @@ class People:
             if gap.rstrip().endswith(('"', "(")):
                 return Sign.WEAK
             return Sign.WEAK if low in cues().weak else Sign.NONE
+        if low == "s" and gap.strip() == "/":
+            return Sign.LABEL  # /s/ Jane Doe
         if _COMMA_GAP.fullmatch(gap):
             if low in _CLOSINGS and "(" not in gap:
                 return Sign.STRONG
@@ -401,7 +403,7 @@ class People:
 
     # --- what stands behind, and the verdict ----------------------------------------------------------------------------
 
-    def _after(self, stop: int) -> Sign:
+    def _after(self, first: int, stop: int) -> Sign:
         if stop >= len(self._words):
             return Sign.NONE
         gap, low = self._gap(stop - 1), self._low[stop]
@@ -410,9 +412,12 @@ class People:
                 return Sign.LABEL if low not in _CREDENTIAL_WORDS or gap.startswith(",") else Sign.STRONG
             if low in cues().follow:
                 return Sign.STRONG
-            if low in cues().verbs and gap in (" ", "\n"):
+            if gap in (" ", "\n") and (low in cues().verbs or (low in _AUXILIARIES and stop - first > 1)):
                 return Sign.WEAK
             if (gap.strip() and self._is_role(stop)) or low in _HOUSEHOLD:
+                return Sign.STRONG
+            is_listed = any("," in self._gap(place) for place in range(first, stop - 1)) and "\n" in self._text[max(0, self._words[first][0] - 3) : self._words[first][0]]
+            if is_listed and _LISTED.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
             if _CONTACT.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
@@ -424,14 +429,14 @@ class People:
 
     def _fills_line(self, run: _Run) -> bool:
         start, end = self._words[run.first][0], self._words[run.stop - 1][1]
-        return not self._text[self._text.rfind("\n", 0, start) + 1 : start].strip() and not self._text[end : end + 3].split("\n")[0].strip(" .,\t\r")
+        return not self._text[self._text.rfind("\n", 0, start) + 1 : start].strip(" -*~_\t") and not self._text[end : end + 3].split("\n")[0].strip(" .,-*~_\t\r")
 
     def _is_role(self, place: int) -> bool:
         """Whether somebody's part is named at `place`: "her daughter", "charge nurse"."""
         for at in range(place, min(place + 4, len(self._words))):
-            if self._low[at] in cues().roles and not self._words[at][2][0].isupper():
+            if self._low[at] in cues().roles and self._low[at] not in ("patient", "pt", "baby", "infant"):
                 return True
-            if self._low[at] not in _POSSESSIVES:
+            if not (self._low[at] in _POSSESSIVES or grade(self._low[at]) is Grade.WORD) or (at + 1 < len(self._words) and self._gap(at).strip() not in ("", "'", "-")):
                 return False
         return False
 

@@ -161,17 +161,28 @@ def _is_postal_town(hidden: str) -> bool:
     parts = re.findall(r"[A-Za-z'-]{3,}", hidden)
     if re.match(r"(?:19|20)[0-9]{2}[ \n]", hidden) and not re.match(r"[0-9]{4} [A-Z]{2} ", hidden):
         return False
-    return not parts or not (is_word(parts[0].lower()) or parts[0].lower() in cues().eponyms)
+    return not parts or not is_word(parts[0].lower())
 
 
 def _is_home(hidden: str) -> bool:
     """The name of a town: no word in a text of capitals, no ward or ordinary word elsewhere."""
-    first = re.split(r"[ ,-]", hidden)[0].lower()
+    names = [part.lower() for part in re.findall(r"[A-Za-z']+", hidden) if part.lower() not in cues().particles]
+    names = [name for name in names if name not in _INSTITUTIONS]
+    first = names[0] if names else "the"
     if first in words().ordinary or first in words().month_numbers:
         return False
     return not is_word(first) or not hidden.isupper() or first in cues().family
 
 
+_INSTITUTIONS = frozenset(
+    "hopital klinikum krankenhaus universitatsklinikum uniklinik uniklinikum klinik spital clinique clinica ospedale policlinico centre hospitalier universitaire chu chru akh lkh ziekenhuis umc szpital "
+    "sjukhuset hospital university universitat universidad universite of the fur im".split()
+)
+_FUNCTION = frozenset("from at to by in of via for with the and or on our your this that his her ct mr mri is was were as outside".split())
+_MODALITY = frozenset(
+    "weighted tensor diffusion perfusion molecular functional magnetic resonance doppler spectral parallel cardiac breast body abdominal pelvic thoracic chest nuclear diagnostic interventional pediatric "
+    "neuro musculoskeletal emergency medical cross sectional sequence echo contrast subsequent prior follow further dedicated public mental behavioral general current additional recent ultrasound women's mens".split()
+)
 _NO_STREET = frozenset(
     "mm cm ml cc hu mg kg in the with without and is are was to from at on for by left right lower upper lobe nodule nodules lesion mass segment liver lung no not "
     "images image series slice contrast days weeks months years year day week month old x than this that anterior posterior medial lateral hours minutes percent".split()
@@ -246,6 +257,10 @@ def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
     """The last run of words that are not ordinary: of "The Riverside Hospital" it is Riverside."""
     start, end = match.span("hide")
     parts = list(_PART.finditer(text, start, end))
+    last = max((index for index, part in enumerate(parts) if part[0].lower() in _FUNCTION), default=-1)
+    parts = parts[last + 1 :]
+    if any(part[0].lower() in _MODALITY for part in parts):
+        return start, start
     while parts and _is_ordinary(parts[0][0].lower()):
         parts.pop(0)
     if not parts or _is_ordinary(parts[-1][0].lower()):
