@@ -22,10 +22,10 @@ from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
 _GAP = re.compile(r"[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4}")
-_GLUED = ("-", "'", "^", "^^")
+_GLUED = ("-", "'", "^", "^^", "_")
 _QUOTED = re.compile(r" ?[\"'(] ?|[\"')] ?")
-_LABEL_GAP = re.compile(r"[ \t]{0,3}[:=][ \t\n]{0,4}[\"'(]?|[ \t]-{1,2}[ \t]")
-_PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4})[\"'(]?")
+_LABEL_GAP = re.compile(r"[ \t]{0,8}[:=#][ \t\n]{0,20}[\"'(\[]?|[ \t]-{1,2}[ \t]|[ ]?[._]{2,40}[ :]?|[ ]?-{1,2}>[ ]?|[ ]?[|~][ ]?")
+_PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,20}|[ \t]{0,2}\n[ \t]{0,4})[\"'(\[<]?")
 _COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
 _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
@@ -37,7 +37,8 @@ _ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
 _CONTACT = re.compile(r"(?:pager|ext|x\d{3}|phone|tel|cell|beeper|badge|extension|npi|mobile|fax)", re.IGNORECASE)
-_LISTED = re.compile(r"(?:DOB|MRN|ID|CT|MRI?|XR|US|[MF]\b|\d{4})")
+_AFTER_GAP = re.compile(r",?[ \t\n]{1,3}|,|[ \t\n]?[(\[]|[ ]?-{1,2}[ ]?|;[ ]|/")
+_LISTED = re.compile(r"(?:DOB|MRN|ID|[MF]\b|\d{5}|\d{1,2}/\d{1,2}/\d\d)")
 _AUXILIARIES = frozenset(["was", "is", "has", "had", "will", "did", "could", "would", "can", "cannot", "also", "who"])
 _HOUSEHOLD = frozenset(["family", "household", "residence", "estate"])
 _POSSESSIVES = frozenset(["his", "her", "their", "the", "my", "our", "a", "patient", "s", "covering", "on", "call", "senior", "chief", "charge", "staff"])
@@ -102,7 +103,7 @@ def cues() -> Cues:
     return Cues(
         frozenset(table["titles"]["one"].split()),
         frozenset(table["titles"]["plural"].split()),
-        frozenset(table["roles"]["words"].split()),
+        frozenset(one for word in table["roles"]["words"].split() for one in (word, f"{word}s" if len(word) > 3 else word)),
         phrases(table["labels"]["phrases"]),
         phrases(table["phrases"]["strong"]),
         frozenset(table["phrases"]["weak"].split()),
@@ -273,7 +274,8 @@ class People:
         is_lower = self._words[index][2][0].islower() and self._low[index] not in cues().particles
         while place < len(self._words) and place - index < _MAX_PARTS + 4:
             if place > index:
-                kind = self._joint(place, stop == place, has_comma, sign)
+                is_first = len(grades) == 1 and not n_initials and self._starts_line(index)
+                kind = self._joint(place, stop == place, has_comma, Sign.STRONG if is_first else sign)
                 if not kind:
                     break
                 has_comma = has_comma or kind == ","
@@ -407,7 +409,7 @@ class People:
         if stop >= len(self._words):
             return Sign.NONE
         gap, low = self._gap(stop - 1), self._low[stop]
-        if re.fullmatch(r",?[ \t\n]{1,3}|,|[ \t]?\(", gap):
+        if _AFTER_GAP.fullmatch(gap):
             if self._is_credential(stop):
                 return Sign.LABEL if low not in _CREDENTIAL_WORDS or gap.startswith(",") else Sign.STRONG
             if low in cues().follow:
@@ -416,8 +418,7 @@ class People:
                 return Sign.WEAK
             if (gap.strip() and self._is_role(stop)) or low in _HOUSEHOLD:
                 return Sign.STRONG
-            is_listed = any("," in self._gap(place) for place in range(first, stop - 1)) and "\n" in self._text[max(0, self._words[first][0] - 3) : self._words[first][0]]
-            if is_listed and _LISTED.match(self._text, self._words[stop][0]):
+            if stop - first > 1 and _LISTED.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
             if _CONTACT.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
@@ -427,9 +428,13 @@ class People:
             return Sign.STRONG
         return Sign.NONE
 
+    def _starts_line(self, index: int) -> bool:
+        start = self._words[index][0]
+        return not self._text[max(self._text.rfind("\n", 0, start) + 1, start - 8) : start].strip(" -*~_\t")
+
     def _fills_line(self, run: _Run) -> bool:
-        start, end = self._words[run.first][0], self._words[run.stop - 1][1]
-        return not self._text[self._text.rfind("\n", 0, start) + 1 : start].strip(" -*~_\t") and not self._text[end : end + 3].split("\n")[0].strip(" .,-*~_\t\r")
+        end = self._words[run.stop - 1][1]
+        return self._starts_line(run.first) and not self._text[end : end + 3].split("\n")[0].strip(" .,-*~_\t\r")
 
     def _is_role(self, place: int) -> bool:
         """Whether somebody's part is named at `place`: "her daughter", "charge nurse"."""
@@ -458,12 +463,18 @@ class People:
                 return not (len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()) or ":" in self._gap(run.first - 1)
             return not self._is_ordinary(run) or (sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop))
         n_sure = sum(one is Grade.NAME for one in grades)
-        if n_real > 1 and best is not Grade.BOTH and self._fills_line(run):
+        if (n_real > 1 and best is not Grade.BOTH or best is Grade.NAME) and self._fills_line(run):
             return True
         if sign is Sign.WEAK:
             return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not self._is_capitals(run.first))
         is_family_first = n_real == 2 and n_sure == 2 and self._low[run.stop - 1] in cues().given
+        if n_real > 1 and best is not Grade.BOTH and Grade.BOTH not in grades and self._is_title_case(run):
+            return self._gap(run.first) != "-"
         return n_sure > 0 and n_real > 1 and (run.is_given_first or is_family_first) and self._gap(run.first) != "-"
+
+    def _is_title_case(self, run: _Run) -> bool:
+        real = [self._words[place][2] for place in range(run.first, run.stop) if len(self._low[place]) > 1 and self._low[place] not in cues().particles]
+        return all(len(word) > 2 and word[1:].islower() for word in real)
 
     def _ends(self, stop: int) -> bool:
         """Whether something other than a blank stands behind word `stop` - 1."""

@@ -169,7 +169,7 @@ def _is_home(hidden: str) -> bool:
     names = [part.lower() for part in re.findall(r"[A-Za-z']+", hidden) if part.lower() not in cues().particles]
     names = [name for name in names if name not in _INSTITUTIONS]
     first = names[0] if names else "the"
-    if first in words().ordinary or first in words().month_numbers:
+    if first in words().ordinary or first in words().month_numbers or first == "course":
         return False
     return not is_word(first) or not hidden.isupper() or first in cues().family
 
