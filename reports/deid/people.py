@@ -196,7 +196,7 @@ class People:
             return gap in (",", ", ", "^", "-") and (gap == "-" or following in cues().given)
         if low in cues().particles:
             return index + 1 < len(self._words) and index > 0
-        return grade(low) is Grade.NAME and index > 0
+        return index > 0 and (grade(low) is Grade.NAME or (grade(low) is Grade.UNKNOWN and self._is_title(index - 1)))
 
     def _gap(self, index: int) -> str:
         return self._tokens.gap(index)
@@ -358,10 +358,11 @@ class People:
         word, low = self._words[place][2], self._low[place]
         level = grade(low)
         if is_lower:
-            return level if word.islower() and level >= (Grade.BOTH if follows else Grade.NAME) else None
+            needed = Grade.UNKNOWN if sign is Sign.TITLE or (follows and sign is Sign.LABEL) else Grade.BOTH if follows else Grade.NAME
+            return level if word.islower() and level >= needed else None
         gap = self._gap(place - 1) if place > first else ""
         glued = gap in ("-", "'")
-        if glued and word.islower() and len(word) < 6 and word.isalpha() and follows:
+        if glued and word.islower() and 1 < len(word) < 6 and word.isalpha() and follows:
             return Grade.UNKNOWN if level is Grade.UNKNOWN or self._low[place - 1] in cues().given or len(word) < 5 else None  # Min-ji
         if not _SHAPE.fullmatch(word):
             return None
@@ -424,6 +425,8 @@ class People:
                 return Sign.STRONG
             if _AGED.match(self._text, self._words[stop][0]):
                 return Sign.STRONG
+        if low == "as" and gap == " " and self._is_role(stop + 1):
+            return Sign.STRONG
         if gap == "'" and low == "s" and self._is_role(stop + 1):
             return Sign.STRONG
         return Sign.NONE
@@ -449,7 +452,7 @@ class People:
         grades, n_real = run.grades, len(run.grades)
         best = max(grades, default=Grade.WORD)
         if sign is Sign.TITLE:
-            return not run.is_lower or best is Grade.NAME
+            return not run.is_lower or best in (Grade.NAME, Grade.UNKNOWN)
         if sign < Sign.LABEL and self._is_thing(run, sign):
             return False
         if run.is_lower:
@@ -462,6 +465,8 @@ class People:
             if best is Grade.UNKNOWN:
                 return not (len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()) or ":" in self._gap(run.first - 1)
             return not self._is_ordinary(run) or (sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop))
+        if n_real == 1 and run.n_initials and best is not Grade.BOTH and self._is_title_case(run) and self._has_dotted_initial(run):
+            return True
         n_sure = sum(one is Grade.NAME for one in grades)
         if (n_real > 1 and best is not Grade.BOTH or best is Grade.NAME) and self._fills_line(run):
             return True
@@ -471,6 +476,11 @@ class People:
         if n_real > 1 and best is not Grade.BOTH and Grade.BOTH not in grades and self._is_title_case(run):
             return self._gap(run.first) != "-"
         return n_sure > 0 and n_real > 1 and (run.is_given_first or is_family_first) and self._gap(run.first) != "-"
+
+    def _has_dotted_initial(self, run: _Run) -> bool:
+        """Whether an initial with a full stop stands in the run: "T. Mabuso", "Mabuso, T."."""
+        places = (place for place in range(run.first, run.stop) if len(self._low[place]) == 1)
+        return any(self._text[self._words[place][1] :][:1] == "." for place in places)
 
     def _is_title_case(self, run: _Run) -> bool:
         real = [self._words[place][2] for place in range(run.first, run.stop) if len(self._low[place]) > 1 and self._low[place] not in cues().particles]

@@ -263,7 +263,7 @@ def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
         return start, start
     while parts and _is_ordinary(parts[0][0].lower()):
         parts.pop(0)
-    if not parts or _is_ordinary(parts[-1][0].lower()):
+    if not parts or (len(parts) == 1 and _is_ordinary(parts[-1][0].lower())):
         return start, start
     return parts[0].start(), parts[-1].end()
 
