@@ -143,10 +143,11 @@ def broken_forms(word: str) -> set[str]:
         return set()
     forms = set()
     for whole in {unicodedata.normalize("NFC", word), unicodedata.normalize("NFC", word).upper(), unicodedata.normalize("NFD", word)}:
-        for mistaken in ("cp1252", "latin-1", "mac_roman", "cp437", "cp850"):
+        for mistaken in ("mac_roman", "cp437", "cp850"):
             forms.add(whole.encode("utf-8").decode(mistaken, errors="ignore"))
         forms |= {"".join(letter if letter.isascii() else lost for letter in whole) for lost in ("?", "\ufffd", "_", "??", " ", "#")}
-    return {form for form in forms if len(form) > 3 and form != word}
+    plain = fold(word).text.lower()
+    return {form for form in forms if len(form) > 2 and fold(form).text.lower() != plain and not form.isalpha()}
 
 
 def _without_one(word: str) -> set[str]:
