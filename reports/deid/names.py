@@ -198,11 +198,9 @@ class _Pass:
     def _is_misspelt(self, word: str) -> bool:
         """Whether one slip of the pen makes a long part of the name of this word, which is none of the language."""
         near = self.names.near
-        if len(word) < _NEAR_LENGTH - 1 or not near or not word.isalpha() or skeleton(word) in self.names.strong:
+        if len(word) < _NEAR_LENGTH - 1 or not near or is_word(word) or not word.isalpha() or skeleton(word) in self.names.strong:
             return False
         if word not in near and near.keys().isdisjoint(_without_one(word)):
-            return False
-        if is_word(word):
             return False
         parts = {part for short in (word, *_without_one(word)) for part in near.get(short, ())}
         return any(OSA.distance(word, part, score_cutoff=1) <= 1 for part in parts)
