@@ -28,9 +28,23 @@ from reports.deid.fold import fold
 LEXICON = Path(__file__).parent.parent / "reports" / "lexicon"
 SIZES = (10, 20, 35, 40, 50, 55, 60)
 _WORD = re.compile(r"[a-z]{2,30}")
-_CYRILLIC = dict(zip("абвгдезиклмнопрстуфыэіїєґё", "a b v g d e z i k l m n o p r s t u f y e i i e g e".split(), strict=True))
-_CYRILLIC |= {"ж": "zh", "й": "y", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "", "ю": "yu", "я": "ya"}
-_GREEK = dict(zip("αβγδεζηικλμνξοπρσςτυφω", "a v g d e z i i k l m n x o p r s s t y f o".split(), strict=True))
+_CYRILLIC = dict(
+    zip("абвгдезиклмнопрстуфыэіїєґё", ["a", "b", "v", "g", "d", "e", "z", "i", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f", "y", "e", "i", "i", "e", "g", "e"], strict=True)
+)
+_CYRILLIC |= {
+    "ж": "zh",
+    "й": "y",
+    "х": "kh",
+    "ц": "ts",
+    "ч": "ch",
+    "ш": "sh",
+    "щ": "shch",
+    "ъ": "",
+    "ь": "",
+    "ю": "yu",
+    "я": "ya",
+}
+_GREEK = dict(zip("αβγδεζηικλμνξοπρσςτυφω", ["a", "v", "g", "d", "e", "z", "i", "i", "k", "l", "m", "n", "x", "o", "p", "r", "s", "s", "t", "y", "f", "o"], strict=True))
 _GREEK |= {"θ": "th", "χ": "ch", "ψ": "ps"}
 _LATIN = str.maketrans(_CYRILLIC | _GREEK)
 
@@ -51,7 +65,13 @@ def people(faker: Path) -> tuple[set[str], set[str]]:
     given, family = set[str](), set[str]()
     for module in pkgutil.iter_modules(package.__path__):
         for name, value in vars(importlib.import_module(f"{package.__name__}.{module.name}").Provider).items():
-            if name.startswith("_") or callable(value) or isinstance(value, str) or "format" in name or "initial" in name:
+            if (
+                name.startswith("_")
+                or callable(value)
+                or isinstance(value, str)
+                or "format" in name
+                or "initial" in name
+            ):
                 continue
             is_family = "last_name" in name or "surname" in name
             if is_family or "first_name" in name or "given" in name or "middle_name" in name:
@@ -73,7 +93,9 @@ def words(scowl: Path, names: set[str]) -> set[str]:
     for size in SIZES:
         for variety in ("english", "american", "british"):
             file = scowl / f"{variety}-words-{size}.json"
-            found |= {word for word in json.loads(file.read_text()) if _WORD.fullmatch(word)} if file.is_file() else set()
+            found |= (
+                {word for word in json.loads(file.read_text()) if _WORD.fullmatch(word)} if file.is_file() else set()
+            )
     for file in sorted(LEXICON.glob("*.toml")):
         if not file.name.startswith("deid"):
             table = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -125,7 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"license = \"SCOWL's own, permissive: see the notice\"\nnotice = '''\n{notice}'''\nwords = {_listed(english)}",
         encoding="utf-8",
     )
-    print(json.dumps({"given": len(given), "family": len(family), "words": len(english), "both": len(english & (given | family))}))
+    print(
+        json.dumps(
+            {"given": len(given), "family": len(family), "words": len(english), "both": len(english & (given | family))}
+        )
+    )
     return 0
 
 

@@ -32,7 +32,9 @@ _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:19|20)\d\d"
 _NO_MORE = r"(?!\d|[/-]\d(?!\d{0,3}[/.-]\d))"
 """No digit follows, nor a mark and a number, unless those begin another date: the end of a range."""
-_ISO = re.compile(rf"(?:(?<![\d./-])|(?<=\d\d/))(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}}){_NO_MORE}")
+_ISO = re.compile(
+    rf"(?:(?<![\d./-])|(?<=\d\d/))(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}}){_NO_MORE}"
+)
 _NUMERIC = re.compile(
     rf"(?:(?<![\w./-])|(?<=_)|(?<=[A-Za-z])(?=\d{{1,2}}/)|(?<=\d\d-)(?=\d{{1,2}}/)|(?<=\d\d/)(?=\d{{1,2}}-))"
     rf"(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR}){_NO_MORE}"
@@ -43,15 +45,21 @@ _SHORT_YEAR = re.compile(
 )
 _SHORT_DASHED = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>-)(?P<b>\d{{1,2}})-(?P<y>\d\d)(?!\w|-){_UNIT}")
 _NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"
-_DOTTED = re.compile(rf"(?<![\w./-]){_NO_VERSION}(?P<a>\d{{1,2}})(?P<s>\.)(?P<b>\d{{1,2}})\.(?P<y>\d\d)(?!\w|\.\d){_UNIT}", re.IGNORECASE)
+_DOTTED = re.compile(
+    rf"(?<![\w./-]){_NO_VERSION}(?P<a>\d{{1,2}})(?P<s>\.)(?P<b>\d{{1,2}})\.(?P<y>\d\d)(?!\w|\.\d){_UNIT}", re.IGNORECASE
+)
 """Day, month and two digits of the year: two points between three numbers are no measurement; versions are spared."""
 _SPACED = re.compile(
     r"(?<![\w./-])(?P<a>\d{1,2})(?P<s>[ \t\n]{0,2}[/.-][ \t\n]{0,2})(?P<b>\d{1,2})(?P<u>[ \t\n]{0,2}[/.-][ \t\n]{0,2})"
     rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
 )
-_APART = re.compile(rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}")
+_APART = re.compile(
+    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"
+)
 _CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
-_DAY_RANGE = re.compile(rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])")
+_DAY_RANGE = re.compile(
+    rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])"
+)
 """Days of which only the last has its year."""
 _NAMED_DAY = re.compile(
     rf"(?<![\w./-])(?!1/[234]|2/3|3/4)(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?= (?:CT|MRI?|PET|exam|study|scan|film|x-?ray|radiograph|visit|admission|surgery)\b)",
@@ -62,7 +70,9 @@ _ROMAN = re.compile(
     rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"
 )
 _PACKED = re.compile(rf"(?<![^\W_])(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?![^\W_]))")
-_MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?:(?P<m>0?[1-9]|1[0-2])/|(?P<n>0[1-9]|1[0-2])(?P<s>[.-]))(?P<y>{_YEAR})(?![\d/-]|\.\d){_UNIT}")
+_MONTH_YEAR = re.compile(
+    rf"(?<![\w/.-])(?:(?P<m>0?[1-9]|1[0-2])/|(?P<n>0[1-9]|1[0-2])(?P<s>[.-]))(?P<y>{_YEAR})(?![\d/-]|\.\d){_UNIT}"
+)
 _YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0-2])(?![\w/-]|\.\d){_UNIT}")
 _ANY_YEAR = re.compile(_YEAR)
 _ANY_SLASH = re.compile(r"\d/\d")
@@ -99,7 +109,9 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
+def find_dates(
+    tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()
+) -> list[Finding]:
     """Every date in a text, with its replacement.
 
     Parameters
@@ -117,7 +129,10 @@ def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), b
     year = known[-1].year if known else 2001
     found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
     found += _spelled(tokens)
-    found += [Finding(match.start(), match.end(), "DATE") for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())]
+    found += [
+        Finding(match.start(), match.end(), "DATE")
+        for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())
+    ]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -323,7 +338,9 @@ def _worded(tokens: Tokens, year: int) -> Iterator[_Form]:
             if yearless and not _is_month_word(match, text):
                 continue
             number = words().month_numbers[match["month"].lower()]
-            day = _valid(year if yearless else _full_year(found["y"]), number, int(found.get("d") or found.get("e") or 15))
+            day = _valid(
+                year if yearless else _full_year(found["y"]), number, int(found.get("d") or found.get("e") or 15)
+            )
             if day:
                 taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
                 yield _Form(match.start(), match.end(), day, _writer(match, text))
@@ -374,7 +391,12 @@ def _is_month_word(match: re.Match[str], text: str) -> bool:
         return False
     if word.islower():
         return len(word) > 3 and (word not in ("march", "may") or match.start("d") < match.start("month"))
-    return word[1:].islower() or len(word) > 3 or word in _SURE or _CUED.search(text[max(0, match.start() - 8) : match.start()]) is not None
+    return (
+        word[1:].islower()
+        or len(word) > 3
+        or word in _SURE
+        or _CUED.search(text[max(0, match.start() - 8) : match.start()]) is not None
+    )
 
 
 def _writer(match: re.Match[str], text: str) -> Callable[[date], str]:
@@ -439,7 +461,9 @@ def _with_weekday(finding: Finding, day: date, moved: date, text: str) -> Findin
 
 def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
     """Birth dates as digits only."""
-    written = {day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d", "%d%m%y", "%m%d%y", "%y%m%d")}
+    written = {
+        day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d", "%d%m%y", "%m%d%y", "%y%m%d")
+    }
     return [
         Finding(match.start(), match.end(), "DATE")
         for digits in sorted(written)

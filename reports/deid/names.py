@@ -92,7 +92,9 @@ class NameTable:
                 }
                 self.unspaced |= {piece for piece in TOKEN.findall(folded) if len(piece) > 1}
                 continue
-            self.broken |= {fold(one).text.lower() for part in re.split(r"[\s^,=]+", group) for one in broken_forms(part)}
+            self.broken |= {
+                fold(one).text.lower() for part in re.split(r"[\s^,=]+", group) for one in broken_forms(part)
+            }
             folded = _NUMBERED.sub(" ", folded)
             pieces = [piece for piece in re.split(r"[\s^,_]+", folded) if piece]
             parts = [part.lower() for piece in pieces for part in TOKEN.findall(piece)]
@@ -142,10 +144,17 @@ def broken_forms(word: str) -> set[str]:
     if word.isascii() or not _LATIN.search(word):
         return set()
     forms = set()
-    for whole in {unicodedata.normalize("NFC", word), unicodedata.normalize("NFC", word).upper(), unicodedata.normalize("NFD", word)}:
+    for whole in {
+        unicodedata.normalize("NFC", word),
+        unicodedata.normalize("NFC", word).upper(),
+        unicodedata.normalize("NFD", word),
+    }:
         for mistaken in ("mac_roman", "cp437", "cp850"):
             forms.add(whole.encode("utf-8").decode(mistaken, errors="ignore"))
-        forms |= {"".join(letter if letter.isascii() else lost for letter in whole) for lost in ("?", "\ufffd", "_", "??", " ", "#")}
+        forms |= {
+            "".join(letter if letter.isascii() else lost for letter in whole)
+            for lost in ("?", "\ufffd", "_", "??", " ", "#")
+        }
     plain = fold(word).text.lower()
     return {form for form in forms if len(form) > 2 and fold(form).text.lower() != plain and not form.isalpha()}
 
@@ -198,7 +207,13 @@ class _Pass:
     def _is_misspelt(self, word: str) -> bool:
         """Whether one slip of the pen makes a long part of the name of this word, which is none of the language."""
         near = self.names.near
-        if len(word) < _NEAR_LENGTH - 1 or not near or is_word(word) or not word.isalpha() or skeleton(word) in self.names.strong:
+        if (
+            len(word) < _NEAR_LENGTH - 1
+            or not near
+            or is_word(word)
+            or not word.isalpha()
+            or skeleton(word) in self.names.strong
+        ):
             return False
         if word not in near and near.keys().isdisjoint(_without_one(word)):
             return False
@@ -255,7 +270,11 @@ class _Pass:
         for neighbour in (index - 1, index + 1):
             if 0 <= neighbour < len(self.tokens) and self._beside(index, neighbour):
                 return True
-        if index and self.tokens[index - 1][2].lower() in words().titles and (token[0].isupper() or self._gap(index - 1).startswith(".")):
+        if (
+            index
+            and self.tokens[index - 1][2].lower() in words().titles
+            and (token[0].isupper() or self._gap(index - 1).startswith("."))
+        ):
             title = self.tokens[index - 1][2]
             if re.fullmatch(r"\.?[ \t\n]{1,3}", self._gap(index - 1)) and not (
                 title.isupper() and len(title) == 2 and "." not in self._gap(index - 1)
@@ -286,7 +305,12 @@ class _Pass:
             if not 0 <= place < len(self.tokens) or self._gap(min(place, index)) not in gaps:
                 continue
             letter, end = self.tokens[place][2], self.tokens[place][1]
-            if len(letter) == 1 and letter.isupper() and letter.lower() in self.names.initials and self.text[end : end + 1] == ".":
+            if (
+                len(letter) == 1
+                and letter.isupper()
+                and letter.lower() in self.names.initials
+                and self.text[end : end + 1] == "."
+            ):
                 return True
         return False
 

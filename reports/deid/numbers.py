@@ -36,7 +36,11 @@ def id_needles(value: str) -> set[str]:
     runs = [run.lstrip("0") for run in re.findall(r"\d{1,64}", squeezed)]
     whole = squeezed.lstrip("0") if runs else ""
     padded = squeezed if len(squeezed) >= _LONG_ID else ""
-    return {needle.translate(_OCR) for needle in (whole, padded, *(run for run in runs if len(run) >= _LONG_ID - 1)) if needle}
+    return {
+        needle.translate(_OCR)
+        for needle in (whole, padded, *(run for run in runs if len(run) >= _LONG_ID - 1))
+        if needle
+    }
 
 
 def find_ids(needles: Mapping[str, bool], text: str, tokens: Sequence[Token]) -> Iterator[Finding]:

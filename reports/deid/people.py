@@ -24,16 +24,67 @@ from reports.deid.words import words
 _GAP = re.compile(r"[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4}")
 _GLUED = ("-", "'", "^", "^^", "_")
 _QUOTED = re.compile(r" ?[\"'(] ?|[\"')] ?")
-_LABEL_GAP = re.compile(r"[ \t]{0,8}[:=#][ \t\n]{0,20}[\"'(\[]?|[ \t]-{1,2}[ \t]|[ ]?[._]{2,40}[ :]?|[ ]?-{1,2}>[ ]?|[ ]?[|~][ ]?")
+_LABEL_GAP = re.compile(
+    r"[ \t]{0,8}[:=#][ \t\n]{0,20}[\"'(\[]?|[ \t]-{1,2}[ \t]|[ ]?[._]{2,40}[ :]?|[ ]?-{1,2}>[ ]?|[ ]?[|~][ ]?"
+)
 _PLAIN_GAP = re.compile(r"\.?(?:[ \t]{1,20}|[ \t]{0,2}\n[ \t]{0,4})[\"'(\[<]?")
 _COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
 _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
 _SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
-_ENDINGS = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis")
-_ENDINGS += ("pathy", "plasty", "gram", "grams", "ation", "ations", "emia", "aemia", "uria", "algia", "ostomy", "otomy", "oses", "oma", "omas", "omatous")
-_ENDINGS += ("ated", "ating", "ically", "ically", "ness", "ment", "ments", "eous", "ious", "aceous", "scopic", "graphic", "genic", "trophy", "trophic", "plasia", "plastic", "megaly")
+_ENDINGS = (
+    "ology",
+    "ologist",
+    "ologists",
+    "iatrics",
+    "iatry",
+    "iatrist",
+    "surgery",
+    "ectomy",
+    "oscopy",
+    "graphy",
+    "itis",
+    "osis",
+)
+_ENDINGS += (
+    "pathy",
+    "plasty",
+    "gram",
+    "grams",
+    "ation",
+    "ations",
+    "emia",
+    "aemia",
+    "uria",
+    "algia",
+    "ostomy",
+    "otomy",
+    "oses",
+    "oma",
+    "omas",
+    "omatous",
+)
+_ENDINGS += (
+    "ated",
+    "ating",
+    "ically",
+    "ically",
+    "ness",
+    "ment",
+    "ments",
+    "eous",
+    "ious",
+    "aceous",
+    "scopic",
+    "graphic",
+    "genic",
+    "trophy",
+    "trophic",
+    "plasia",
+    "plastic",
+    "megaly",
+)
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
 _CONTACT = re.compile(r"(?:pager|ext|x\d{3}|phone|tel|cell|beeper|badge|extension|npi|mobile|fax)", re.IGNORECASE)
@@ -41,8 +92,42 @@ _AFTER_GAP = re.compile(r",?[ \t\n]{1,3}|,|[ \t\n]?[(\[]|[ ]?-{1,2}[ ]?|;[ ]|/")
 _LISTED = re.compile(r"(?:DOB|MRN|ID|[MF]\b|\d{5}|\d{1,2}/\d{1,2}/\d\d)")
 _AUXILIARIES = frozenset(["was", "is", "has", "had", "will", "did", "could", "would", "can", "cannot", "also", "who"])
 _HOUSEHOLD = frozenset(["family", "household", "residence", "estate"])
-_POSSESSIVES = frozenset(["his", "her", "their", "the", "my", "our", "a", "patient", "s", "covering", "on", "call", "senior", "chief", "charge", "staff"])
-_CLOSINGS = frozenset(["sincerely", "regards", "thanks", "submitted", "yours", "truly", "you", "cordially", "respectfully", "best", "signed", "faithfully"])
+_POSSESSIVES = frozenset(
+    [
+        "his",
+        "her",
+        "their",
+        "the",
+        "my",
+        "our",
+        "a",
+        "patient",
+        "s",
+        "covering",
+        "on",
+        "call",
+        "senior",
+        "chief",
+        "charge",
+        "staff",
+    ]
+)
+_CLOSINGS = frozenset(
+    [
+        "sincerely",
+        "regards",
+        "thanks",
+        "submitted",
+        "yours",
+        "truly",
+        "you",
+        "cordially",
+        "respectfully",
+        "best",
+        "signed",
+        "faithfully",
+    ]
+)
 _MAX_PARTS = 6
 
 
@@ -103,7 +188,9 @@ def cues() -> Cues:
     return Cues(
         frozenset(table["titles"]["one"].split()),
         frozenset(table["titles"]["plural"].split()),
-        frozenset(one for word in table["roles"]["words"].split() for one in (word, f"{word}s" if len(word) > 3 else word)),
+        frozenset(
+            one for word in table["roles"]["words"].split() for one in (word, f"{word}s" if len(word) > 3 else word)
+        ),
         phrases(table["labels"]["phrases"]),
         phrases(table["phrases"]["strong"]),
         frozenset(table["phrases"]["weak"].split()),
@@ -145,7 +232,13 @@ def is_word(word: str) -> bool:
 def _never() -> frozenset[str]:
     """Words that are in the lists of names and yet nobody's name in a report."""
     weekdays = {name for names in words().weekdays for name in names}
-    return frozenset(weekdays | cues().weak | cues().titles | cues().credentials | {"the", "no", "not", "in", "on", "is", "as", "an", "us", "we", "he", "it"})
+    return frozenset(
+        weekdays
+        | cues().weak
+        | cues().titles
+        | cues().credentials
+        | {"the", "no", "not", "in", "on", "is", "as", "an", "us", "we", "he", "it"}
+    )
 
 
 @dataclass(frozen=True)
@@ -190,7 +283,12 @@ class People:
         if not word[0].isalpha():
             return False
         if word[0].isupper():
-            if len(word) == 1 or low in cues().particles or grade(low) > Grade.WORD or (index > 0 and self._is_title(index - 1)):
+            if (
+                len(word) == 1
+                or low in cues().particles
+                or grade(low) > Grade.WORD
+                or (index > 0 and self._is_title(index - 1))
+            ):
                 return True
             gap, following = (self._gap(index), self._low[index + 1]) if index + 1 < len(self._words) else (" ", "")
             return gap in (",", ", ", "^", "-") and (gap == "-" or following in cues().given)
@@ -215,7 +313,7 @@ class People:
         if low not in cues().titles and low not in cues().plural_titles:
             return False
         gap = self._gap(index)
-        if (word in _MODALITY_TITLES or low in ("mr", "ms") and word.islower()) and not gap.startswith("."):
+        if (word in _MODALITY_TITLES or (low in ("mr", "ms") and word.islower())) and not gap.startswith("."):
             return False
         return _TITLE_GAP.fullmatch(gap) is not None and (low in _LOWER_TITLES or word[0].isupper())
 
@@ -256,7 +354,9 @@ class People:
     def _names_a_role(self, index: int) -> bool:
         """Whether the label that ends before `index` speaks of a person: "Name on wristband:", "Doctor who ordered:"."""
         start = max(0, index - 5)
-        while start < index - 1 and any(mark in self._text[self._words[start][1] : self._words[index - 1][0]] for mark in ".,;:\n"):
+        while start < index - 1 and any(
+            mark in self._text[self._words[start][1] : self._words[index - 1][0]] for mark in ".,;:\n"
+        ):
             start += 1
         near = self._low[start:index]
         return near[-1] == "by" or any(low in cues().roles or low == "name" for low in near)
@@ -317,7 +417,11 @@ class People:
             return "-"
         if _GAP.fullmatch(gap):
             return "\n" if "\n" in gap else " "
-        if gap[:1] == "." and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr")) and (gap == "." or _GAP.fullmatch(gap[1:])):
+        if (
+            gap[:1] == "."
+            and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr"))
+            and (gap == "." or _GAP.fullmatch(gap[1:]))
+        ):
             return "."
         if gap in (",", ", ", ",\n", ";", "; ") and not has_comma and not self._is_credential(place):
             low = self._low[place]
@@ -351,19 +455,34 @@ class People:
         has_dot = self._text[self._words[place][1] : self._words[place][1] + 1] == "."
         if has_dot or self._words[place][2] not in "AI":
             return has_dot or follows or sign >= Sign.STRONG
-        return follows and place + 1 < len(self._words) and self._gap(place) == " " and grade(self._low[place + 1]) >= Grade.UNKNOWN
+        return (
+            follows
+            and place + 1 < len(self._words)
+            and self._gap(place) == " "
+            and grade(self._low[place + 1]) >= Grade.UNKNOWN
+        )
 
     def _part(self, place: int, first: int, sign: Sign, *, is_lower: bool, follows: bool) -> Grade | None:
         """The grade of a word as a part of this name; None when it is none."""
         word, low = self._words[place][2], self._low[place]
         level = grade(low)
         if is_lower:
-            needed = Grade.UNKNOWN if sign is Sign.TITLE or (follows and sign is Sign.LABEL) else Grade.BOTH if follows else Grade.NAME
+            needed = (
+                Grade.UNKNOWN
+                if sign is Sign.TITLE or (follows and sign is Sign.LABEL)
+                else Grade.BOTH
+                if follows
+                else Grade.NAME
+            )
             return level if word.islower() and level >= needed else None
         gap = self._gap(place - 1) if place > first else ""
         glued = gap in ("-", "'")
         if glued and word.islower() and 1 < len(word) < 6 and word.isalpha() and follows:
-            return Grade.UNKNOWN if level is Grade.UNKNOWN or self._low[place - 1] in cues().given or len(word) < 5 else None  # Min-ji
+            return (
+                Grade.UNKNOWN
+                if level is Grade.UNKNOWN or self._low[place - 1] in cues().given or len(word) < 5
+                else None
+            )  # Min-ji
         if not _SHAPE.fullmatch(word):
             return None
         if "\n" in gap and level is Grade.BOTH and sign < Sign.STRONG:
@@ -381,7 +500,13 @@ class People:
         is_title_case = word[1:].islower()
         if place == first and sign is Sign.TITLE:
             return is_title_case
-        if sign < Sign.STRONG or low in cues().nouns or low in cues().roles or low in _never() or self._is_credential(place):
+        if (
+            sign < Sign.STRONG
+            or low in cues().nouns
+            or low in cues().roles
+            or low in _never()
+            or self._is_credential(place)
+        ):
             return False
         gap = self._gap(place) if place + 1 < len(self._words) else ""
         nexts = self._words[place + 1][2] if gap else ""
@@ -444,7 +569,9 @@ class People:
         for at in range(place, min(place + 4, len(self._words))):
             if self._low[at] in cues().roles and self._low[at] not in ("patient", "pt", "baby", "infant"):
                 return True
-            if not (self._low[at] in _POSSESSIVES or grade(self._low[at]) is Grade.WORD) or (at + 1 < len(self._words) and self._gap(at).strip() not in ("", "'", "-")):
+            if not (self._low[at] in _POSSESSIVES or grade(self._low[at]) is Grade.WORD) or (
+                at + 1 < len(self._words) and self._gap(at).strip() not in ("", "'", "-")
+            ):
                 return False
         return False
 
@@ -456,19 +583,33 @@ class People:
         if sign < Sign.LABEL and self._is_thing(run, sign):
             return False
         if run.is_lower:
-            return sign >= Sign.STRONG and best is Grade.NAME and (n_real > 1 or sign is Sign.LABEL and ":" in self._gap(run.first - 1))
+            return (
+                sign >= Sign.STRONG
+                and best is Grade.NAME
+                and (n_real > 1 or (sign is Sign.LABEL and ":" in self._gap(run.first - 1)))
+            )
         if not n_real:
             return sign is Sign.LABEL and run.n_initials > 1
         if sign >= Sign.STRONG:
             if n_real + run.n_initials > 1 or best is Grade.NAME:
                 return True
             if best is Grade.UNKNOWN:
-                return not (len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()) or ":" in self._gap(run.first - 1)
-            return not self._is_ordinary(run) or (sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop))
-        if n_real == 1 and run.n_initials and best is not Grade.BOTH and self._is_title_case(run) and self._has_dotted_initial(run):
+                return not (
+                    len(self._low[run.stop - 1]) < 5 and self._words[run.first][2].isupper()
+                ) or ":" in self._gap(run.first - 1)
+            return not self._is_ordinary(run) or (
+                sign is Sign.LABEL and self._low[run.first] in cues().given and self._ends(run.stop)
+            )
+        if (
+            n_real == 1
+            and run.n_initials
+            and best is not Grade.BOTH
+            and self._is_title_case(run)
+            and self._has_dotted_initial(run)
+        ):
             return True
         n_sure = sum(one is Grade.NAME for one in grades)
-        if (n_real > 1 and best is not Grade.BOTH or best is Grade.NAME) and self._fills_line(run):
+        if ((n_real > 1 and best is not Grade.BOTH) or best is Grade.NAME) and self._fills_line(run):
             return True
         if sign is Sign.WEAK:
             return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not self._is_capitals(run.first))
@@ -483,7 +624,11 @@ class People:
         return any(self._text[self._words[place][1] :][:1] == "." for place in places)
 
     def _is_title_case(self, run: _Run) -> bool:
-        real = [self._words[place][2] for place in range(run.first, run.stop) if len(self._low[place]) > 1 and self._low[place] not in cues().particles]
+        real = [
+            self._words[place][2]
+            for place in range(run.first, run.stop)
+            if len(self._low[place]) > 1 and self._low[place] not in cues().particles
+        ]
         return all(len(word) > 2 and word[1:].islower() for word in real)
 
     def _ends(self, stop: int) -> bool:
@@ -491,20 +636,32 @@ class People:
         return stop >= len(self._words) or not self._gap(stop - 1).isspace()
 
     def _is_ordinary(self, run: _Run) -> bool:
-        return all(self._low[place] in words().ordinary or self._words[place][2].isupper() for place in range(run.first, run.stop))
+        return all(
+            self._low[place] in words().ordinary or self._words[place][2].isupper()
+            for place in range(run.first, run.stop)
+        )
 
     def _is_thing(self, run: _Run, sign: Sign) -> bool:
         """Whether the run names a disease, a device or a method."""
         low = self._low[run.first : run.stop]
         if run.stop < len(self._words) and self._gap(run.stop - 1) == "-" and self._words[run.stop][2].islower():
             return True
-        if run.stop < len(self._words) and self._low[run.stop] in cues().nouns and self._gap(run.stop - 1) in (" ", "\n", "-", "'s "):
+        if (
+            run.stop < len(self._words)
+            and self._low[run.stop] in cues().nouns
+            and self._gap(run.stop - 1) in (" ", "\n", "-", "'s ")
+        ):
             return True
         if run.stop < len(self._words) and self._gap(run.stop - 1) == "'":
             following = self._low[run.stop + 1 : run.stop + 2]
             if self._low[run.stop] == "s" and following and following[0] in cues().nouns:
                 return True
-        if sum(len(part) > 1 for part in low) > 1 and low[0] in cues().given and grade(low[0]) is Grade.NAME and low[0] not in cues().eponyms:
+        if (
+            sum(len(part) > 1 for part in low) > 1
+            and low[0] in cues().given
+            and grade(low[0]) is Grade.NAME
+            and low[0] not in cues().eponyms
+        ):
             return False
         if any(part in cues().eponyms for part in low) and sign < Sign.STRONG:
             return True

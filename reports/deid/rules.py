@@ -148,10 +148,18 @@ def _is_street(hidden: str) -> bool:
     if low[0] in _STREET_FIRST:
         named = [part for part in parts[1:] if part.lower() not in cues().particles]
         is_numbered = any(letter.isdigit() for letter in hidden)
-        return bool(named) and (is_numbered or low[0] in _STREET_SURE) and named[0][0].isupper() and not is_word(named[0].lower() if not is_numbered else "")
+        return (
+            bool(named)
+            and (is_numbered or low[0] in _STREET_SURE)
+            and named[0][0].isupper()
+            and not is_word(named[0].lower() if not is_numbered else "")
+        )
     if hidden.islower() or all(part.islower() for part in parts):
         return low[-1] in _STREET_LAST or low[-2:-1] in [[one] for one in _STREET_LAST]
-    return all(part[0].isupper() or part.lower() in ("or", "st", "nd", "rd", "th", "jr", "bis", "ter", "apt", "of") for part in parts)
+    return all(
+        part[0].isupper() or part.lower() in ("or", "st", "nd", "rd", "th", "jr", "bis", "ter", "apt", "of")
+        for part in parts
+    )
 
 
 def _is_postal_town(hidden: str) -> bool:
@@ -175,23 +183,22 @@ def _is_home(hidden: str) -> bool:
 
 
 _INSTITUTIONS = frozenset(
-    "hopital klinikum krankenhaus universitatsklinikum uniklinik uniklinikum klinik spital clinique clinica ospedale policlinico centre hospitalier universitaire chu chru akh lkh ziekenhuis umc szpital "
-    "sjukhuset hospital university universitat universidad universite of the fur im".split()
+    ["hopital", "klinikum", "krankenhaus", "universitatsklinikum", "uniklinik", "uniklinikum", "klinik", "spital", "clinique", "clinica", "ospedale", "policlinico", "centre", "hospitalier", "universitaire", "chu", "chru", "akh", "lkh", "ziekenhuis", "umc", "szpital", "sjukhuset", "hospital", "university", "universitat", "universidad", "universite", "of", "the", "fur", "im"]
 )
-_FUNCTION = frozenset("from at to by in of via for with the and or on our your this that his her ct mr mri is was were as outside".split())
+_FUNCTION = frozenset(
+    ["from", "at", "to", "by", "in", "of", "via", "for", "with", "the", "and", "or", "on", "our", "your", "this", "that", "his", "her", "ct", "mr", "mri", "is", "was", "were", "as", "outside"]
+)
 _MODALITY = frozenset(
-    "weighted tensor diffusion perfusion molecular functional magnetic resonance doppler spectral parallel cardiac breast body abdominal pelvic thoracic chest nuclear diagnostic interventional pediatric "
-    "neuro musculoskeletal emergency medical cross sectional sequence echo contrast subsequent prior follow further dedicated public mental behavioral general current additional recent ultrasound women's mens".split()
+    ["weighted", "tensor", "diffusion", "perfusion", "molecular", "functional", "magnetic", "resonance", "doppler", "spectral", "parallel", "cardiac", "breast", "body", "abdominal", "pelvic", "thoracic", "chest", "nuclear", "diagnostic", "interventional", "pediatric", "neuro", "musculoskeletal", "emergency", "medical", "cross", "sectional", "sequence", "echo", "contrast", "subsequent", "prior", "follow", "further", "dedicated", "public", "mental", "behavioral", "general", "current", "additional", "recent", "ultrasound", "women's", "mens"]
 )
 _NO_STREET = frozenset(
-    "mm cm ml cc hu mg kg in the with without and is are was to from at on for by left right lower upper lobe nodule nodules lesion mass segment liver lung no not "
-    "images image series slice contrast days weeks months years year day week month old x than this that anterior posterior medial lateral hours minutes percent".split()
+    ["mm", "cm", "ml", "cc", "hu", "mg", "kg", "in", "the", "with", "without", "and", "is", "are", "was", "to", "from", "at", "on", "for", "by", "left", "right", "lower", "upper", "lobe", "nodule", "nodules", "lesion", "mass", "segment", "liver", "lung", "no", "not", "images", "image", "series", "slice", "contrast", "days", "weeks", "months", "years", "year", "day", "week", "month", "old", "x", "than", "this", "that", "anterior", "posterior", "medial", "lateral", "hours", "minutes", "percent"]
 )
-_STREET_LAST = frozenset("street avenue road boulevard lane drive parkway highway court".split())
+_STREET_LAST = frozenset(["street", "avenue", "road", "boulevard", "lane", "drive", "parkway", "highway", "court"])
 _STREET_FIRST = frozenset(
-    "rue avenue boulevard chemin route allee impasse quai viale via piazza corso calle avenida avda paseo carrer plaza rua praca travessa ulica ul aleja al os rural county state fm us highway".split()
+    ["rue", "avenue", "boulevard", "chemin", "route", "allee", "impasse", "quai", "viale", "via", "piazza", "corso", "calle", "avenida", "avda", "paseo", "carrer", "plaza", "rua", "praca", "travessa", "ulica", "ul", "aleja", "al", "os", "rural", "county", "state", "fm", "us", "highway"]
 )
-_STREET_SURE = frozenset("rue calle avenida rua ulica piazza viale chemin impasse travessa".split())
+_STREET_SURE = frozenset(["rue", "calle", "avenida", "rua", "ulica", "piazza", "viale", "chemin", "impasse", "travessa"])
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
 }  # fmt: skip

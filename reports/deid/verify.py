@@ -39,7 +39,11 @@ def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
         if day and _has_date(plain, day):
             found.add("date")
         elif not day and any(letter.isdigit() for letter in value):
-            found |= {"id"} if _has_id(plain, squeezed, value) or _has_id(unwrapped, together, value) or _has_street(parts, value) else set()
+            found |= (
+                {"id"}
+                if _has_id(plain, squeezed, value) or _has_id(unwrapped, together, value) or _has_street(parts, value)
+                else set()
+            )
         elif not day and _has_name(parts, value):
             found.add("name")
     return tuple(sorted(found))
@@ -50,7 +54,9 @@ _NEAR_LENGTH = 5
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 _DIRECTIONS = ("n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west", "rue", "via", "calle")
 _ASCII_WORDS = str.maketrans({chr(n): " " for n in range(128) if not chr(n).isalnum()})
-_ASCII_SQUEEZED = str.maketrans({chr(n): "" if chr(n) in _SEPARATORS else "|" for n in range(128) if not chr(n).isalnum()})
+_ASCII_SQUEEZED = str.maketrans(
+    {chr(n): "" if chr(n) in _SEPARATORS else "|" for n in range(128) if not chr(n).isalnum()}
+)
 
 
 def _repaired(text: str) -> str:
@@ -170,7 +176,13 @@ def _is_slip(part: str, name: str) -> bool:
 def _has_street(parts: list[str], value: str) -> bool:
     """Whether the number and the first word of a street stand side by side."""
     street = _split(value.partition(",")[0])
-    if len(street) < 3 or not street[0].isdigit() or not street[1].isalpha() or len(street[1]) < 3 or street[1] in _DIRECTIONS:
+    if (
+        len(street) < 3
+        or not street[0].isdigit()
+        or not street[1].isalpha()
+        or len(street[1]) < 3
+        or street[1] in _DIRECTIONS
+    ):
         return False
     return any(parts[index] == street[0] and parts[index + 1] == street[1] for index in range(len(parts) - 1))
 
@@ -200,8 +212,12 @@ def _written(day: date) -> frozenset[str]:
     written = {day.strftime(form).lower() for form in (*_FORMS, *_WORDED)}
     written |= {form.replace("/0", "/").lstrip("0") for form in written if "/" in form and not form.startswith("20")}
     roman = _ROMAN[day.month - 1]
-    written |= {f"{day.day}{mark}{roman}{mark}{day.year}" for mark in ".-/ "} | {f"{day.day}.{day.month}.{day.year % 100:02d}"}
-    return frozenset(written | {day.strftime("%d.%m.%y"), day.strftime("%d-%b-%y").lower(), day.strftime("%d%b%y").lower()})
+    written |= {f"{day.day}{mark}{roman}{mark}{day.year}" for mark in ".-/ "} | {
+        f"{day.day}.{day.month}.{day.year % 100:02d}"
+    }
+    return frozenset(
+        written | {day.strftime("%d.%m.%y"), day.strftime("%d-%b-%y").lower(), day.strftime("%d%b%y").lower()}
+    )
 
 
 def _bounded(plain: str, form: str) -> bool:
