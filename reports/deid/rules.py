@@ -128,6 +128,13 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
             yield Finding(start, end, rule.kind)
 
 
+@cache
+def _places() -> dict[str, frozenset[str]]:
+    """Words of streets and institutions, and words that tell that something is neither."""
+    table = tomllib.loads(files("reports").joinpath("lexicon/deid_cues.toml").read_text(encoding="utf-8"))
+    return {name: frozenset(text.split()) for name, text in table["places"].items()}
+
+
 def _is_no_word(hidden: str) -> bool:
     """A login: letters that are no word."""
     return not is_word(hidden.lower())
@@ -143,19 +150,19 @@ def _is_street(hidden: str) -> bool:
     """A street: its words are written large and none of them belongs to a sentence."""
     parts = [part for part in re.findall(r"(?:[dl]')?([A-Za-z][A-Za-z']*)", hidden) if part not in ("bis", "ter")]
     low = [part.lower() for part in parts]
-    if not _NO_STREET.isdisjoint(low) or not parts:
+    if not _places()["no_street"].isdisjoint(low) or not parts:
         return False
-    if low[0] in _STREET_FIRST:
+    if low[0] in _places()["street_first"]:
         named = [part for part in parts[1:] if part.lower() not in cues().particles]
         is_numbered = any(letter.isdigit() for letter in hidden)
         return (
             bool(named)
-            and (is_numbered or low[0] in _STREET_SURE)
+            and (is_numbered or low[0] in _places()["street_sure"])
             and named[0][0].isupper()
             and not is_word(named[0].lower() if not is_numbered else "")
         )
     if hidden.islower() or all(part.islower() for part in parts):
-        return low[-1] in _STREET_LAST or low[-2:-1] in [[one] for one in _STREET_LAST]
+        return low[-1] in _places()["street_last"] or low[-2:-1] in [[one] for one in _places()["street_last"]]
     return all(
         part[0].isupper() or part.lower() in ("or", "st", "nd", "rd", "th", "jr", "bis", "ter", "apt", "of")
         for part in parts
@@ -175,30 +182,13 @@ def _is_postal_town(hidden: str) -> bool:
 def _is_home(hidden: str) -> bool:
     """The name of a town: no word in a text of capitals, no ward or ordinary word elsewhere."""
     names = [part.lower() for part in re.findall(r"[A-Za-z']+", hidden) if part.lower() not in cues().particles]
-    names = [name for name in names if name not in _INSTITUTIONS]
+    names = [name for name in names if name not in _places()["institutions"]]
     first = names[0] if names else "the"
     if first in words().ordinary or first in words().month_numbers or first == "course":
         return False
     return not is_word(first) or not hidden.isupper() or first in cues().family
 
 
-_INSTITUTIONS = frozenset(
-    ["hopital", "klinikum", "krankenhaus", "universitatsklinikum", "uniklinik", "uniklinikum", "klinik", "spital", "clinique", "clinica", "ospedale", "policlinico", "centre", "hospitalier", "universitaire", "chu", "chru", "akh", "lkh", "ziekenhuis", "umc", "szpital", "sjukhuset", "hospital", "university", "universitat", "universidad", "universite", "of", "the", "fur", "im"]
-)
-_FUNCTION = frozenset(
-    ["from", "at", "to", "by", "in", "of", "via", "for", "with", "the", "and", "or", "on", "our", "your", "this", "that", "his", "her", "ct", "mr", "mri", "is", "was", "were", "as", "outside"]
-)
-_MODALITY = frozenset(
-    ["weighted", "tensor", "diffusion", "perfusion", "molecular", "functional", "magnetic", "resonance", "doppler", "spectral", "parallel", "cardiac", "breast", "body", "abdominal", "pelvic", "thoracic", "chest", "nuclear", "diagnostic", "interventional", "pediatric", "neuro", "musculoskeletal", "emergency", "medical", "cross", "sectional", "sequence", "echo", "contrast", "subsequent", "prior", "follow", "further", "dedicated", "public", "mental", "behavioral", "general", "current", "additional", "recent", "ultrasound", "women's", "mens"]
-)
-_NO_STREET = frozenset(
-    ["mm", "cm", "ml", "cc", "hu", "mg", "kg", "in", "the", "with", "without", "and", "is", "are", "was", "to", "from", "at", "on", "for", "by", "left", "right", "lower", "upper", "lobe", "nodule", "nodules", "lesion", "mass", "segment", "liver", "lung", "no", "not", "images", "image", "series", "slice", "contrast", "days", "weeks", "months", "years", "year", "day", "week", "month", "old", "x", "than", "this", "that", "anterior", "posterior", "medial", "lateral", "hours", "minutes", "percent"]
-)
-_STREET_LAST = frozenset(["street", "avenue", "road", "boulevard", "lane", "drive", "parkway", "highway", "court"])
-_STREET_FIRST = frozenset(
-    ["rue", "avenue", "boulevard", "chemin", "route", "allee", "impasse", "quai", "viale", "via", "piazza", "corso", "calle", "avenida", "avda", "paseo", "carrer", "plaza", "rua", "praca", "travessa", "ulica", "ul", "aleja", "al", "os", "rural", "county", "state", "fm", "us", "highway"]
-)
-_STREET_SURE = frozenset(["rue", "calle", "avenida", "rua", "ulica", "piazza", "viale", "chemin", "impasse", "travessa"])
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
 }  # fmt: skip
@@ -264,9 +254,9 @@ def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
     """The last run of words that are not ordinary: of "The Riverside Hospital" it is Riverside."""
     start, end = match.span("hide")
     parts = list(_PART.finditer(text, start, end))
-    last = max((index for index, part in enumerate(parts) if part[0].lower() in _FUNCTION), default=-1)
+    last = max((index for index, part in enumerate(parts) if part[0].lower() in _places()["function"]), default=-1)
     parts = parts[last + 1 :]
-    if any(part[0].lower() in _MODALITY for part in parts):
+    if any(part[0].lower() in _places()["modality"] for part in parts):
         return start, start
     while parts and _is_ordinary(parts[0][0].lower()):
         parts.pop(0)
