@@ -26,25 +26,21 @@ def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
     """Kinds of known identifiers that are still in `text`, sorted; empty when it is clean.
 
     Kinds are name, id and date. A name that is also an ordinary word counts only beside a title or another part
-    of the name; a longer one also with one letter wrong, lost, doubled or swapped. A date counts in any usual form: shift dates backwards, so that no shifted date meets a known one.
+    of the name; a longer one also with one letter wrong, lost, doubled or swapped.
+    A date counts in any usual form: shift dates backwards, so that no shifted date meets a known one.
     """
     plain = _plain(_repaired(text))
     parts = _without_eponyms(_split(plain))
-    squeezed, found = _squeeze(plain), set()
-    unwrapped = plain.replace("\n", " ")
-    together = _squeeze(unwrapped)
+    unusual = {part for part in parts if len(part) >= _NEAR_LENGTH - 1 and part.isalpha() and not is_word(part)}
+    tight, found = _squeeze(plain).replace("|", ""), set()
     for identifier in identifiers:
         value = _plain(identifier.strip())
         day = _date(value)
         if day and _has_date(plain, day):
             found.add("date")
         elif not day and any(letter.isdigit() for letter in value):
-            found |= (
-                {"id"}
-                if _has_id(plain, squeezed, value) or _has_id(unwrapped, together, value) or _has_street(parts, value)
-                else set()
-            )
-        elif not day and _has_name(parts, value):
+            found |= {"id"} if _has_any_id(plain, tight, value) or _has_street(parts, value) else set()
+        elif not day and _has_name(parts, unusual, value):
             found.add("name")
     return tuple(sorted(found))
 
@@ -108,6 +104,14 @@ def _squeeze(plain: str) -> str:
     return "".join(kept)
 
 
+def _has_any_id(plain: str, tight: str, value: str) -> bool:
+    """Whether an id stands in the text, on one line or broken over two."""
+    if _squeeze(value).replace("|", "").lstrip("0") not in tight:
+        return False
+    unwrapped = plain.replace("\n", " ")
+    return _has_id(plain, _squeeze(plain), value) or _has_id(unwrapped, _squeeze(unwrapped), value)
+
+
 def _has_id(plain: str, squeezed: str, value: str) -> bool:
     whole = _squeeze(value).replace("|", "")
     needle = whole.lstrip("0")
@@ -146,14 +150,14 @@ def _stands_alone(plain: str, needle: str) -> bool:
     return False
 
 
-def _has_name(parts: list[str], value: str) -> bool:
+def _has_name(parts: list[str], unusual: set[str], value: str) -> bool:
     names = [part for part in _split(value) if len(part) > 1 and part not in words().not_parts]
     plain = {name for name in names if len(name) > 2 and name not in words().ordinary}
     plain -= words().prefixes
     if not plain.isdisjoint(parts):
         return True
     long = [name for name in plain if len(name) >= _NEAR_LENGTH and name.isalpha()]
-    if long and any(_is_slip(part, name) for part in set(parts) for name in long if not is_word(part)):
+    if any(_is_slip(part, name) for part in unusual for name in long):
         return True
     weak = [name for name in names if name not in plain and name not in words().prefixes]
     pairs = set(pairwise(parts)) if not set(weak).isdisjoint(parts) else set()
