@@ -24,30 +24,73 @@ from reports.deid.words import words
 _UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
 _PIVOT = 50
 """Two-digit years below it are 20xx, as POSIX has at 69; reports about future years do not exist, old births do."""
+_SURE = frozenset(["JAN", "FEB", "APR", "JUN", "JUL", "AUG", "NOV", "DEC"])
+_CUED = re.compile(r"(?<![a-z])(?:on|of|since|dated|from|until)[ \t\n]$", re.IGNORECASE)
 _REACH = 30
 """Characters that a written date takes at most before or after its month's name."""
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _YEAR = r"(?:19|20)\d\d"
-_ISO = re.compile(rf"(?<![\w./-])(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}})(?!\d|[/-]\d)")
-_NUMERIC = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR})(?!\d|[/-]\d)")
-_SHORT_YEAR = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>\d\d)(?!\w){_UNIT}"
+_NO_MORE = r"(?!\d|[/-]\d(?!\d{0,3}[/.-]\d))"
+"""No digit follows, nor a mark and a number, unless those begin another date: the end of a range."""
+_ISO = re.compile(
+    rf"(?:(?<![\d./-])|(?<=\d\d/))(?P<y>{_YEAR})(?P<s>[-/.])(?P<m>\d{{1,2}})(?P=s)(?P<d>\d{{1,2}}){_NO_MORE}"
 )
-_PACKED = re.compile(rf"(?<!\w)(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?!\w))")
-_MONTH_YEAR = re.compile(rf"(?<![\w/.-])(?P<m>0?[1-9]|1[0-2])(?P<s>[/])(?P<y>{_YEAR})(?![\d/])")
+_NUMERIC = re.compile(
+    rf"(?:(?<![\w./-])|(?<=_)|(?<=[A-Za-z])(?=\d{{1,2}}/)|(?<=\d\d-)(?=\d{{1,2}}/)|(?<=\d\d/)(?=\d{{1,2}}-))"
+    rf"(?P<a>\d{{1,2}})(?P<s>[-/.]|\. )(?P<b>\d{{1,2}})(?P=s)(?P<y>{_YEAR}){_NO_MORE}"
+)
+_SHORT_YEAR = re.compile(
+    rf"(?:(?<![\w./-])|(?<=/\d\d-)(?=\d{{1,2}}/))(?:(?P<a>\d{{1,2}})(?P<s>/)(?P<b>\d{{1,2}})/|(?P<c>\d\d)(?P<t>[-.])(?P<e>\d\d)(?P=t))(?P<y>'?\d\d)"
+    rf"(?:(?!\w){_UNIT}|(?=-\d{{1,2}}/\d{{1,2}}/\d\d)|(?=[A-Z]:))"
+)
+_SHORT_DASHED = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>-)(?P<b>\d{{1,2}})-(?P<y>\d\d)(?!\w|-){_UNIT}")
+_NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"
+_DOTTED = re.compile(
+    rf"(?<![\w./-]){_NO_VERSION}(?P<a>\d{{1,2}})(?P<s>\.)(?P<b>\d{{1,2}})\.(?P<y>\d\d)(?!\w|\.\d){_UNIT}", re.IGNORECASE
+)
+"""Day, month and two digits of the year: two points between three numbers are no measurement; versions are spared."""
+_SPACED = re.compile(
+    r"(?<![\w./-])(?P<a>\d{1,2})(?P<s>[ \t\n]{0,2}[/.-][ \t\n]{0,2})(?P<b>\d{1,2})(?P<u>[ \t\n]{0,2}[/.-][ \t\n]{0,2})"
+    rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
+)
+_APART = re.compile(
+    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"
+)
+_CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
+_DAY_RANGE = re.compile(
+    rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])"
+)
+"""Days of which only the last has its year."""
+_NAMED_DAY = re.compile(
+    rf"(?<![\w./-])(?!1/[234]|2/3|3/4)(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?= (?:CT|MRI?|PET|exam|study|scan|film|x-?ray|radiograph|visit|admission|surgery)\b)",
+    re.IGNORECASE,
+)
+_ROMAN_MONTHS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
+_ROMAN = re.compile(
+    rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"
+)
+_PACKED = re.compile(rf"(?<![^\W_])(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?![^\W_]))")
+_MONTH_YEAR = re.compile(
+    rf"(?<![\w/.-])(?:(?P<m>0?[1-9]|1[0-2])/|(?P<n>0[1-9]|1[0-2])(?P<s>[.-]))(?P<y>{_YEAR})(?![\d/-]|\.\d){_UNIT}"
+)
+_YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0-2])(?![\w/-]|\.\d){_UNIT}")
 _ANY_YEAR = re.compile(_YEAR)
 _ANY_SLASH = re.compile(r"\d/\d")
+_ANY_ROMAN = re.compile(r"\d(?:\.? |[./-])[IVX]{1,4}(?:\.? |[./-])\d\d")
+_ANY_DASHED = re.compile(r"\d-\d{1,2}-\d\d")
+_ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
+_ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
 _ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
-    rf"\b(?:on|dated|since|exam(?:ination)? (?:of|from)|study (?:of|from)"
-    rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|vom)"
-    rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/.-]){_UNIT}"
+    rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"
+    rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|LMP:|EDD:|DOS:|vom)"
+    rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/-]|\.\d){_UNIT}"
     rf"(?! ?(?:strength|of|power|leads?))",
     re.IGNORECASE,
 )
 _CUED_MONTH = re.compile(
     r"\b(?:in|since|until|from|through|of|by)(?: late| early)? "
-    r"(?P<hide>(?P<m>0[1-9]|1[0-2]|[1-9](?=/[4-9]))(?P<s>/)(?P<y>\d\d))(?![\d/.-])" + _UNIT,
+    r"(?P<hide>(?P<m>0[1-9]|1[0-2]|[1-9](?=/[4-9]))(?P<s>/)(?P<y>\d\d))(?![\d/-]|\.\d)" + _UNIT,
     re.IGNORECASE,
 )
 
@@ -66,7 +109,9 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
+def find_dates(
+    tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()
+) -> list[Finding]:
     """Every date in a text, with its replacement.
 
     Parameters
@@ -83,6 +128,11 @@ def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), b
     order = _order(tokens, both)
     year = known[-1].year if known else 2001
     found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
+    found += _spelled(tokens)
+    found += [
+        Finding(match.start(), match.end(), "DATE")
+        for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())
+    ]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -109,6 +159,27 @@ def _birth_before() -> re.Pattern[str]:
 def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
     text = tokens.text
     has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
+    for match in _ROMAN.finditer(text) if _ANY_ROMAN.search(text) else ():
+        yield from _roman(match)
+    if has_year:
+        for match in _APART.finditer(text):
+            if match["z"] is None:
+                yield from _ambiguous(match, order, known)
+            elif day := _valid(int(match["z"]), int(match["m"]), int(match["d"])):
+                yield _numbers(match, day, "Y M D", (2, 2))
+        for match in _CJK.finditer(text) if not text.isascii() else ():
+            if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
+                yield _numbers(match, day, "Y年M月D", (len(match["m"]), len(match["d"])))
+        for match in _YEAR_MONTH.finditer(text):
+            yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "Y-M", (2, 2))
+    for match in _SHORT_DASHED.finditer(text) if _ANY_DASHED.search(tokens.numerals) else ():
+        yield from _ambiguous(match, order, known)
+    if _ANY_DOTTED.search(tokens.numerals):
+        for match in _DOTTED.finditer(text):
+            yield from _ambiguous(match, order, known)
+    if _ANY_SPACED.search(tokens.numerals):
+        for match in _SPACED.finditer(text):
+            yield from _spaced(match, order, known)
     if has_year:
         for pattern in (_ISO, _PACKED):
             for match in pattern.finditer(text):
@@ -120,17 +191,43 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
     if has_slash or _ANY_SHORT.search(tokens.numerals):
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
-    if has_slash:
+    if has_slash or has_year:
         yield from _slashed(text, year)
     yield from _worded(tokens, year)
+
+
+def _roman(match: re.Match[str]) -> Iterator[_Form]:
+    """3.IV.2020: the month in Roman numerals."""
+    month = _ROMAN_MONTHS.index(match["m"]) + 1 if match["m"] in _ROMAN_MONTHS else 13
+    day = _valid(_full_year(match["y"]), month, int(match["d"]))
+    if day is None:
+        return
+
+    def write(moved: date) -> str:
+        year = f"{moved.year:04d}"[-len(match["y"]) :]
+        return f"{moved.day:0{len(match['d'])}d}{match['s']}{_ROMAN_MONTHS[moved.month - 1]}{match['t']}{year}"
+
+    yield _Form(match.start(), match.end(), day, write)
+
+
+def _spaced(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator[_Form]:
+    """3 / 4 / 2020: blanks or a line break around the marks."""
+    marks = match["s"], match["u"]
+    if marks[0].strip() != marks[1].strip() or not any(letter.isspace() for letter in "".join(marks)):
+        return
+    if marks[0].strip() == "-" and len(match["y"]) == 2:
+        return
+    yield from _ambiguous(match, order, known)
 
 
 def _slashed(text: str, year: int) -> Iterator[_Form]:
     """Dates that lack their day or their year."""
     for match in _MONTH_YEAR.finditer(text):
-        yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "M/Y", (len(match["m"]), 2))
-    for match in _CUED_DAY.finditer(text):
-        if match["m"] != match["d"] and (day := _valid(year, int(match["m"]), int(match["d"]))):
+        month = match["m"] or match["n"]
+        yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
+    for match in chain(_CUED_DAY.finditer(text), _NAMED_DAY.finditer(text)):
+        is_cued = match["m"] != match["d"] or match[0][:2].lower() == "on"
+        if is_cued and (day := _valid(year, int(match["m"]), int(match["d"]))):
             yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
     for match in _CUED_MONTH.finditer(text):
         if match["m"] != match["y"]:
@@ -149,8 +246,9 @@ def _ambiguous(match: re.Match[str], order: str, known: Sequence[date]) -> Itera
     if readings[order] is None:
         order = "dmy" if order == "mdy" else "mdy"
     day = readings[order]
-    last = "Y" if len(match["y"]) == 4 else "y"
-    form = f"M{mark}D{mark}{last}" if order == "mdy" else f"D{mark}M{mark}{last}"
+    last = {4: "Y", 3: "'y"}.get(len(match["y"]), "y")
+    other = found.get("u") or mark
+    form = f"M{mark}D{other}{last}" if order == "mdy" else f"D{mark}M{other}{last}"
     widths = (len(first), len(second)) if order == "mdy" else (len(second), len(first))
     if day:
         yield _numbers(match, day, form, widths)
@@ -206,22 +304,25 @@ def _month_names() -> str:
 @cache
 def _worded_patterns() -> tuple[re.Pattern[str], ...]:
     month = rf"(?P<month>(?:{_month_names()}))(?P<dot>\.?)"
-    year = rf"(?P<y>{_YEAR}|(?<=[-'/A-Za-z])\d\d(?!\d|[./-]\d| ?(?:mm|cm|ml|%|x )))"
+    year = rf"(?P<y>{_YEAR}|(?<=[\s,])'\d\d|(?<=[-'/A-Za-z])\d\d(?!\d|[./-]\d| ?(?:mm|cm|ml|%|x )))"
     suffix = r"(?P<suffix>st|nd|rd|th|\.)?"
     gap = r"(?:[ \t\n]{0,2}-?[ \t\n]{0,2}|/| de | of )"
     return (
         # 3 March 2020, 03-MAR-2020, 3. Maerz 2020, 3 de marzo de 2020, 03MAR2020
         re.compile(rf"(?<![\w.])(?P<d>{_DAY}){suffix}{gap}{month}(?:,? ?-?/? ?| de | del ){year}(?!\w)", re.IGNORECASE),
-        # March 3rd, 2020; Mar-03-2020
+        # March 3rd, 2020; March the 3rd, 2020; Mar-03-2020; MAR032020
         re.compile(
-            rf"(?<!\w){month}[ \t\n-]{{1,2}}(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n-],?){year}(?!\w)", re.IGNORECASE
+            rf"(?<!\w){month}(?:[ \t\n./-]{{1,2}}(?:the )?(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n./-],?| of )|(?P<e>\d\d)(?={_YEAR})){year}(?!\w)",
+            re.IGNORECASE,
         ),
+        # 2020 March 3, 2020-Mar-03, 2020Mar03
+        re.compile(rf"(?<!\w)(?P<y>{_YEAR})[ \t./-]?{month}[ \t./-]?(?P<d>{_DAY})(?!\w)", re.IGNORECASE),
         # March 2020, March of 2020
-        re.compile(rf"(?<!\w){month},?(?:[ \t\n/-]| of | de | del )(?P<y>{_YEAR}|(?<= )'\d\d)(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<!\w){month},?(?:[ \t\n/-]| of | de | del )(?P<y>{_YEAR}|(?<=\s)'\d\d)(?!\w)", re.IGNORECASE),
         # March 3rd
-        re.compile(rf"(?<!\w){month}[ \t\n](?P<d>{_DAY}){suffix}(?![\w])(?!-\d)", re.IGNORECASE),
+        re.compile(rf"(?<!\w){month}(?:[ \t\n](?:the )?|-)(?P<d>{_DAY}){suffix}(?![\w])(?!-\d)", re.IGNORECASE),
         # 3 March
-        re.compile(rf"(?<![\w./-])(?P<d>{_DAY}){suffix}(?:[ \t\n]| de | of ){month}(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<![\w./-])(?P<d>{_DAY}){suffix}(?:[ \t\n-]| de | of ){month}(?!\w)", re.IGNORECASE),
     )
 
 
@@ -237,10 +338,46 @@ def _worded(tokens: Tokens, year: int) -> Iterator[_Form]:
             if yearless and not _is_month_word(match, text):
                 continue
             number = words().month_numbers[match["month"].lower()]
-            day = _valid(year if yearless else _full_year(found["y"]), number, int(found.get("d") or 15))
+            day = _valid(
+                year if yearless else _full_year(found["y"]), number, int(found.get("d") or found.get("e") or 15)
+            )
             if day:
                 taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
                 yield _Form(match.start(), match.end(), day, _writer(match, text))
+
+
+@cache
+def _spelled_patterns() -> tuple[re.Pattern[str], ...]:
+    """Days in words; what follows as a year belongs to them."""
+    ones = "first|second|third|fourth|fifth|sixth|seventh|eighth|ninth"
+    teens = "tenth|eleventh|twelfth|thirteenth|fourteenth|fifteenth|sixteenth|seventeenth|eighteenth|nineteenth"
+    day = rf"(?:(?:twenty|thirty)[- ](?:{ones})|{teens}|twentieth|thirtieth|{ones})"
+    number = (
+        "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|"
+        "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|and|oh|o"
+    )
+    year = rf"(?:,?[ \t\n]{{1,2}}(?:{_YEAR}|(?:two thousand|nineteen|twenty|eighteen)(?:[ \t\n-]{{1,2}}(?:{number})){{0,4}}))?"
+    month = rf"(?:{_month_names()})\.?"
+    until = rf"{_DAY}(?:st|nd|rd|th)?(?: ?- ?| to | and ){_DAY}(?:st|nd|rd|th)?"
+    numbers = rf"(?:,? ?(?:{_YEAR}|'\d\d))?"
+    return (
+        re.compile(rf"(?<!\w){month} {until}{numbers}(?![\w./-]\d|\w)", re.IGNORECASE),
+        re.compile(rf"(?<![\w./-]){until} {month}{numbers}(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<!\w){month},?[ \t\n](?:the )?{day}{year}(?!\w)", re.IGNORECASE),
+        re.compile(rf"(?<!\w){day}(?: day)?(?: of)?[ \t\n]{month}{year}(?!\w)", re.IGNORECASE),
+    )
+
+
+def _spelled(tokens: Tokens) -> list[Finding]:
+    """Dates with the day in words and ranges of days, hidden: May thirty-first, two thousand twenty-four; May 3-5."""
+    text, windows = tokens.text, _month_windows(tokens)
+    found = []
+    for pattern in _spelled_patterns() if windows else ():
+        for start, end in windows:
+            for match in pattern.finditer(text, start, min(len(text), end + _REACH)):
+                if not match[0].lower().startswith(("may second", "second may", "march second")):
+                    found.append(Finding(match.start(), match.end(), "DATE"))
+    return found
 
 
 def _is_month_word(match: re.Match[str], text: str) -> bool:
@@ -252,7 +389,14 @@ def _is_month_word(match: re.Match[str], text: str) -> bool:
         re.IGNORECASE,
     ):
         return False
-    return word[0].isupper() and (word[1:].islower() or len(word) > 3)
+    if word.islower():
+        return len(word) > 3 and (word not in ("march", "may") or match.start("d") < match.start("month"))
+    return (
+        word[1:].islower()
+        or len(word) > 3
+        or word in _SURE
+        or _CUED.search(text[max(0, match.start() - 8) : match.start()]) is not None
+    )
 
 
 def _writer(match: re.Match[str], text: str) -> Callable[[date], str]:
@@ -270,6 +414,8 @@ def _writer(match: re.Match[str], text: str) -> Callable[[date], str]:
             parts["d"] = f"{moved.day:0{len(found['d'])}d}" if found["d"].startswith("0") else str(moved.day)
             if len(found["d"]) == 2 and re.fullmatch(r"\d\d[-/]?[A-Za-z]{3}[-/]?\d{2,4}", match[0]):
                 parts["d"] = f"{moved.day:02d}"
+        if found.get("e"):
+            parts["e"] = f"{moved.day:02d}"
         if found.get("suffix") and found["suffix"] != ".":
             ending = {1: "st", 2: "nd", 3: "rd"}.get(moved.day % 10 if moved.day not in (11, 12, 13) else 0, "th")
             parts["suffix"] = ending
@@ -315,12 +461,14 @@ def _with_weekday(finding: Finding, day: date, moved: date, text: str) -> Findin
 
 def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
     """Birth dates as digits only."""
-    written = {day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d")}
+    written = {
+        day.strftime(form) for day in births for form in ("%d%m%Y", "%m%d%Y", "%Y%m%d", "%d%m%y", "%m%d%y", "%y%m%d")
+    }
     return [
         Finding(match.start(), match.end(), "DATE")
         for digits in sorted(written)
         if digits in text
-        for match in re.finditer(rf"(?<!\d){digits}(?!\d)", text)
+        for match in re.finditer(rf"(?<![\w.]){digits}(?![\w]|\.\d)", text)
     ]
 
 
@@ -328,9 +476,9 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
     """Known dates as digits only: DDMMYYYY and MMDDYYYY, which nothing but knowing them tells from a number."""
     found = []
     for day in known:
-        for form in ("%d%m%Y", "%m%d%Y"):
+        for form in ("%d%m%Y", "%m%d%Y", "%d%m%y", "%m%d%y", "%y%m%d"):
             written = day.strftime(form)
-            for match in re.finditer(rf"(?<!\d){written}(?!\d)", text) if written in text else ():
+            for match in re.finditer(rf"(?<![\w.]){written}(?![\w]|\.\d)", text) if written in text else ():
                 found.append(Finding(match.start(), match.end(), "DATE", (day + shift).strftime(form)))
     return found
 

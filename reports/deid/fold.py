@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 Token = tuple[int, int, str]
 """Start, end and text of a word of a folded text."""
@@ -18,9 +18,10 @@ TOKEN = re.compile(r"[^\W_]{1,200}")
 
 _LETTERS = str.maketrans(
     {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe",
-     "ß": "ss", "ẞ": "SS", "ð": "d", "þ": "th", "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"',
+     "ß": "ss", "ẞ": "SS", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ħ": "h", "Ħ": "H", "ŧ": "t", "ŋ": "n", "ə": "a", "Ə": "A",
+     "ʻ": "'", "ʾ": "'", "ʿ": "'", "′": "'", "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"',
      "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "﹣": "-", "－": "-", "\u2028": "\n", "\u2029": "\n",
-     "\u2044": "/", "\u2215": "/"}
+     "·": ".", "\u2044": "/", "\u2215": "/"}
 )  # fmt: skip
 """What Unicode's compatibility decomposition leaves alone and people write interchangeably."""
 
@@ -58,11 +59,38 @@ def fold(text: str) -> Folded:
         return Folded(text, None, len(text))
     pieces: list[str] = []
     starts: list[int] = []
+    broken = {match.start(): match[0] for match in _mistaken().finditer(text)} if _LEAD.search(text) else {}
+    skip = 0
     for index, letter in enumerate(text):
-        piece = letter if letter.isascii() else _fold_letter(letter)
+        if index < skip:
+            continue
+        if index in broken:
+            piece, skip = _fold_letter(_repairs()[broken[index]]), index + len(broken[index])
+        else:
+            piece = letter if letter.isascii() else _fold_letter(letter)
         pieces.append(piece)
         starts.extend([index] * len(piece))
     return Folded("".join(pieces), starts, len(text))
+
+
+_LEAD = re.compile("[ÂÃÄÅÆá]")
+
+
+@cache
+def _repairs() -> dict[str, str]:
+    """UTF-8 that was read as Windows-1252 or Latin-1 -> the letter that was meant: "Ã¶" -> "ö"."""
+    letters = [chr(code) for code in (*range(0xC0, 0x180), *range(0x1E00, 0x1F00)) if chr(code).isalpha()]
+    table = {}
+    for letter in letters:
+        raw = letter.encode("utf-8")
+        table[raw.decode("latin-1")] = letter
+        table["".join(bytes([byte]).decode("cp1252", errors="ignore") or chr(byte) for byte in raw)] = letter
+    return {written: letter for written, letter in table.items() if len(written) == len(letter.encode("utf-8"))}
+
+
+@cache
+def _mistaken() -> re.Pattern[str]:
+    return re.compile("|".join(sorted(map(re.escape, _repairs()), key=len, reverse=True)))
 
 
 @lru_cache(maxsize=4096)

@@ -10,13 +10,17 @@ Each word is looked up, so the time is linear in the text whatever the name.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import permutations
 
+from rapidfuzz.distance import OSA
+
 from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, fold
+from reports.deid.people import is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
@@ -24,10 +28,13 @@ _NUMBERED = re.compile(r"[^\W_]{0,64}\d[^\W_]{0,64}")
 _LATIN = re.compile(r"[A-Za-z]")
 _OCR = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "8": "b"})
 _DOTTED = re.compile(r"[A-Z]\. ?[A-Z]\.")
-_NAME_GAP = re.compile(r"[ \t\n,.^'-]{0,4}")
+_NAME_GAP = re.compile(r"[ \t\n,;.^'-]{0,4}")
 _SPELLED_GAP = re.compile(r"[ .\t-]{1,2}")
 _NAMING = frozenset(["patient", "named", "called", "pt", "name"])
 _AFTER_NAMING = re.compile(r"[,:]?[ \t]{1,2}")
+_APART_GAP = re.compile(r"[ \t]{1,2}|\n|[-']| '|' |-\n")
+_NEAR_LENGTH = 5
+"""From this length on a part of the name is found with one letter wrong, lost, doubled or swapped."""
 _FUNCTION_WORDS = frozenset(
     ["a", "an", "and", "as", "at", "but", "by", "do", "for", "if", "in", "is", "it", "no", "not", "of", "on", "or",
      "so", "the", "to", "up", "we", "he", "she", "they", "this", "that", "there", "these", "then", "what", "when",
@@ -44,6 +51,10 @@ class NameTable:
     initials: set[str] = field(default_factory=set)
     dotted: set[str] = field(default_factory=set)  # initials in the order of the name: "jms", "js"
     unspaced: set[str] = field(default_factory=set)  # names in scripts without spaces, as written
+    broken: set[str] = field(default_factory=set)  # in lower case: names whose marks an encoding broke
+    joined: set[str] = field(default_factory=set)  # skeletons of parts of several words written as one
+    pairs: set[tuple[str, str]] = field(default_factory=set)  # two parts of one name that are also ordinary words
+    near: dict[str, tuple[str, ...]] = field(default_factory=dict)  # a long part without one letter -> the parts
 
     def find(self, tokens: Tokens) -> Iterator[Finding]:
         """Findings in a text."""
@@ -53,6 +64,21 @@ class NameTable:
             while start >= 0:
                 yield Finding(start, start + len(written), "NAME")
                 start = tokens.text.find(written, start + len(written))
+        yield from self._find_broken(tokens.text)
+
+    def _find_broken(self, text: str) -> Iterator[Finding]:
+        if not self.broken:
+            return
+        low = text.lower()
+        if len(low) != len(text):  # positions would be wrong
+            low = text
+        for written in sorted(self.broken):
+            start = low.find(written)
+            while start >= 0:
+                end = start + len(written)
+                if not low[start - 1 : start].isalpha() and not low[end : end + 1].isalpha():
+                    yield Finding(start, end, "NAME")
+                start = low.find(written, start + 1)
 
     def add(self, value: str) -> None:
         """Take in a name as a field holds it: ``Last^First^Middle``, ``Last, First`` or ``First Last``."""
@@ -66,12 +92,16 @@ class NameTable:
                 }
                 self.unspaced |= {piece for piece in TOKEN.findall(folded) if len(piece) > 1}
                 continue
+            self.broken |= {
+                fold(one).text.lower() for part in re.split(r"[\s^,=]+", group) for one in broken_forms(part)
+            }
             folded = _NUMBERED.sub(" ", folded)
             pieces = [piece for piece in re.split(r"[\s^,_]+", folded) if piece]
             parts = [part.lower() for piece in pieces for part in TOKEN.findall(piece)]
             parts = [part for part in parts if part not in words().not_parts]
             for component in re.split(r"[\^,]", folded):  # Van der Berg and De La Cruz without blanks
                 if len(TOKEN.findall(component)) > 1:
+                    self.joined.add(skeleton("".join(TOKEN.findall(component))))
                     self._add_part("".join(TOKEN.findall(component)).lower())
             for part in parts:
                 self._add_part(part)
@@ -80,6 +110,8 @@ class NameTable:
                 if joined and joined not in words().not_parts:
                     self._add_part(joined)
             self._add_runs(parts[:5])
+            weak = [part for part in parts if part in self.weak and (len(part) > 2 or part not in _FUNCTION_WORDS)]
+            self.pairs |= set(permutations(weak, 2))
 
     def _add_part(self, part: str) -> None:
         for written in (part, *words().nicknames.get(part, ())):
@@ -91,6 +123,9 @@ class NameTable:
                 self.weak.add(written)
             else:
                 self.strong.add(skeleton(written))
+                if len(written) >= _NEAR_LENGTH and written.isalpha():
+                    for short in {written, *_without_one(written)}:
+                        self.near[short] = tuple(sorted({*self.near.get(short, ()), written}))
 
     def _add_runs(self, parts: Sequence[str]) -> None:
         """Parts written as one word, initials with a surname (jsmith), and initials alone (J.M.S.)."""
@@ -102,6 +137,31 @@ class NameTable:
             for order in (parts, [*parts[1:], parts[0]]):
                 short = {"".join(part[0] for part in order), order[0][0] + order[-1][0]}
                 self.dotted |= {letters for letters in short if letters not in words().not_initials}
+
+
+def broken_forms(word: str) -> set[str]:
+    """A word with marks as it looks when an encoding is mistaken for another, or loses what it cannot write."""
+    if word.isascii() or not _LATIN.search(word):
+        return set()
+    forms = set()
+    for whole in {
+        unicodedata.normalize("NFC", word),
+        unicodedata.normalize("NFC", word).upper(),
+        unicodedata.normalize("NFD", word),
+    }:
+        for mistaken in ("mac_roman", "cp437", "cp850"):
+            forms.add(whole.encode("utf-8").decode(mistaken, errors="ignore"))
+        forms |= {
+            "".join(letter if letter.isascii() else lost for letter in whole)
+            for lost in ("?", "\ufffd", "_", "??", " ", "#")
+        }
+    plain = fold(word).text.lower()
+    return {form for form in forms if len(form) > 2 and fold(form).text.lower() != plain and not form.isalpha()}
+
+
+def _without_one(word: str) -> set[str]:
+    """The word without each of its letters."""
+    return {word[:index] + word[index + 1 :] for index in range(len(word))}
 
 
 @lru_cache(maxsize=1 << 16)
@@ -125,8 +185,10 @@ class _Pass:
         if not (self.names.strong or self.names.weak):
             return
         strong = [index for word, places in self.places.items() if self._is_strong(word) for index in places]
+        strong += [index for word, places in self.places.items() if self._is_misspelt(word) for index in places]
         self.hits = {index for index in strong if not self._is_eponym(index)}
         yield from self._joined()
+        yield from self._apart()
         candidates = [index for word in self.names.weak & self.places.keys() for index in self.places[word]]
         before = -1
         while before != len(self.hits):  # a weak part beside a weak part that is a hit is a hit: at most one pass each
@@ -141,6 +203,39 @@ class _Pass:
             return True
         bare = word.strip("0123456789") if not word.isalpha() else word
         return bare != word and len(bare) >= 3 and skeleton(bare) in self.names.strong
+
+    def _is_misspelt(self, word: str) -> bool:
+        """Whether one slip of the pen makes a long part of the name of this word, which is none of the language."""
+        near = self.names.near
+        if (
+            len(word) < _NEAR_LENGTH - 1
+            or not near
+            or is_word(word)
+            or not word.isalpha()
+            or skeleton(word) in self.names.strong
+        ):
+            return False
+        if word not in near and near.keys().isdisjoint(_without_one(word)):
+            return False
+        parts = {part for short in (word, *_without_one(word)) for part in near.get(short, ())}
+        return any(OSA.distance(word, part, score_cutoff=1) <= 1 for part in parts)
+
+    def _apart(self) -> Iterator[Finding]:
+        """Parts of several words whose blank has slipped or that lost a letter: "te nBoom", "van 't Hof"."""
+        for name in self.names.joined if self.names.joined else ():
+            for index in range(len(self.tokens) - 1):
+                written = ""
+                if self.tokens[index][2][0].lower() != name[0]:
+                    continue
+                for stop in range(index, min(index + 4, len(self.tokens))):
+                    if stop > index and not _APART_GAP.fullmatch(self._gap(stop - 1)):
+                        break
+                    written += self.tokens[stop][2]
+                    if stop > index and abs(len(written) - len(name)) <= 1 and self._is_slip(skeleton(written), name):
+                        yield Finding(self.tokens[index][0], self.tokens[stop][1], "NAME")
+
+    def _is_slip(self, written: str, name: str) -> bool:
+        return written == name or (len(name) >= _NEAR_LENGTH + 1 and OSA.distance(written, name, score_cutoff=1) <= 1)
 
     def _joined(self) -> Iterator[Finding]:
         """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
@@ -175,12 +270,18 @@ class _Pass:
         for neighbour in (index - 1, index + 1):
             if 0 <= neighbour < len(self.tokens) and self._beside(index, neighbour):
                 return True
-        if index and self.tokens[index - 1][2].lower() in words().titles and token[0].isupper():
+        if (
+            index
+            and self.tokens[index - 1][2].lower() in words().titles
+            and (token[0].isupper() or self._gap(index - 1).startswith("."))
+        ):
             title = self.tokens[index - 1][2]
             if re.fullmatch(r"\.?[ \t\n]{1,3}", self._gap(index - 1)) and not (
                 title.isupper() and len(title) == 2 and "." not in self._gap(index - 1)
             ):
                 return True
+        if self._beside_initial(index):
+            return True
         if not (token[0].isupper() and token[1:].islower()):
             return False
         if index and self.tokens[index - 1][2].lower() in _NAMING and _AFTER_NAMING.fullmatch(self._gap(index - 1)):
@@ -196,11 +297,31 @@ class _Pass:
         before = self.text[: self.tokens[index][0]][-3:].rstrip(" \t")
         return bool(before) and before[-1] not in ".:;!?\n-*)(•#," and len(token) > 2
 
+    def _beside_initial(self, index: int) -> bool:
+        """Whether an initial of the name with its full stop stands beside the capitalised word: "Root, D.", "E. Small"."""
+        if not self.tokens[index][2][0].isupper():
+            return False
+        for place, gaps in ((index - 1, (". ", ".")), (index + 1, (", ", ","))):
+            if not 0 <= place < len(self.tokens) or self._gap(min(place, index)) not in gaps:
+                continue
+            letter, end = self.tokens[place][2], self.tokens[place][1]
+            if (
+                len(letter) == 1
+                and letter.isupper()
+                and letter.lower() in self.names.initials
+                and self.text[end : end + 1] == "."
+            ):
+                return True
+        return False
+
     def _beside(self, index: int, neighbour: int) -> bool:
         """Whether the next word is another part of the name, with no more than a comma or an initial between."""
         gap = self._gap(min(index, neighbour))
         if not _NAME_GAP.fullmatch(gap) or "." in gap:
             return False
+        first, second = sorted((index, neighbour))
+        if (self.tokens[first][2].lower(), self.tokens[second][2].lower()) in self.names.pairs:
+            return True
         if neighbour in self.hits:
             return True
         other, own = self.tokens[neighbour][2].lower(), self.tokens[index][2].lower()

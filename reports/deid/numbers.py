@@ -15,7 +15,7 @@ from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, Token, fold
 
 _OCR = str.maketrans({"o": "0", "i": "1", "l": "1"})
-_ID_GAP = re.compile(r"[-./_ ]{0,1}|[-/ ]{3}")
+_ID_GAP = re.compile(r"[-./_ \n]{0,2}|[-/ ]{3}")
 _PHONE_GAP = re.compile(r"[-./_ ()+]{0,3}")
 _CUE = re.compile(r"(?:mrn|id|acc(?:ession)?|patient|pat|no|nr|number|#)\W{0,4}$", re.IGNORECASE)
 _UNIT = re.compile(r" ?(?:mm[23]?|cm[23]?|ml|cc|hu|mg|kg|%|x)\b|[.,]\d", re.IGNORECASE)
@@ -31,11 +31,16 @@ def phone_needles(value: str) -> set[str]:
 
 
 def id_needles(value: str) -> set[str]:
-    """An id without separators and leading zeros, and its long runs of digits; empty when it has no digit."""
+    """An id without separators, with and without leading zeros, and its long runs of digits; empty when it has no digit."""
     squeezed = "".join(TOKEN.findall(fold(value).text)).lower()
     runs = [run.lstrip("0") for run in re.findall(r"\d{1,64}", squeezed)]
     whole = squeezed.lstrip("0") if runs else ""
-    return {needle.translate(_OCR) for needle in (whole, *(run for run in runs if len(run) >= _LONG_ID - 1)) if needle}
+    padded = squeezed if len(squeezed) >= _LONG_ID else ""
+    return {
+        needle.translate(_OCR)
+        for needle in (whole, padded, *(run for run in runs if len(run) >= _LONG_ID - 1))
+        if needle
+    }
 
 
 def find_ids(needles: Mapping[str, bool], text: str, tokens: Sequence[Token]) -> Iterator[Finding]:

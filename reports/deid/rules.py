@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
 from reports.deid.findings import Finding
+from reports.deid.people import cues, is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
@@ -27,6 +28,7 @@ _MACROS["{NAME}"] = _MACROS["{WORD}"] + "(?:" + _GAP + _PARTICLE + _MACROS["{WOR
 _MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{WORD}"] + "){0,3}"
 
 _LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _LOOK_BACK = 24
 _SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
 _SPECIALTY += ("oscopy", "graphy", "itis", "osis")
@@ -50,6 +52,7 @@ class Rule:
     quick: re.Pattern[str] | None
     digits: re.Pattern[str] | None
     before: re.Pattern[str] | None
+    check: Callable[[str], bool] | None
     matches: tuple[str, ...]
     spares: tuple[str, ...]
 
@@ -111,6 +114,10 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
             continue
         if rule.kind == "ID" and (sum(map(str.isdigit, hidden)) < rule.require_digits or _LEVELS.fullmatch(hidden)):
             continue
+        if rule.check and not rule.check(hidden):
+            continue
+        if rule.kind == "ID" and _YEAR.fullmatch(hidden):
+            continue
         if rule.kind == "PHONE" and sum(map(str.isdigit, hidden)) < rule.require_digits:
             continue
         if rule.filter or rule.trust:
@@ -119,6 +126,72 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
             start, end = _place(text, match)
         if end > start:
             yield Finding(start, end, rule.kind)
+
+
+@cache
+def _places() -> dict[str, frozenset[str]]:
+    """Words of streets and institutions, and words that tell that something is neither."""
+    table = tomllib.loads(files("reports").joinpath("lexicon/deid_cues.toml").read_text(encoding="utf-8"))
+    return {name: frozenset(text.split()) for name, text in table["places"].items()}
+
+
+def _is_no_word(hidden: str) -> bool:
+    """A login: letters that are no word."""
+    return not is_word(hidden.lower())
+
+
+def _is_domain(hidden: str) -> bool:
+    """A host: not two words with a full stop and no blank between."""
+    labels = re.split(r"[:/]", hidden)[0].lower().split(".")
+    return len(labels) > 2 or labels[-1] in ("com", "org", "net", "edu", "gov") or not is_word(labels[0])
+
+
+def _is_street(hidden: str) -> bool:
+    """A street: its words are written large and none of them belongs to a sentence."""
+    parts = [part for part in re.findall(r"(?:[dl]')?([A-Za-z][A-Za-z']*)", hidden) if part not in ("bis", "ter")]
+    low = [part.lower() for part in parts]
+    if not _places()["no_street"].isdisjoint(low) or not parts:
+        return False
+    if low[0] in _places()["street_first"]:
+        named = [part for part in parts[1:] if part.lower() not in cues().particles]
+        is_numbered = any(letter.isdigit() for letter in hidden)
+        return (
+            bool(named)
+            and (is_numbered or low[0] in _places()["street_sure"])
+            and named[0][0].isupper()
+            and not is_word(named[0].lower() if not is_numbered else "")
+        )
+    if hidden.islower() or all(part.islower() for part in parts):
+        return low[-1] in _places()["street_last"] or low[-2:-1] in [[one] for one in _places()["street_last"]]
+    return all(
+        part[0].isupper() or part.lower() in ("or", "st", "nd", "rd", "th", "jr", "bis", "ter", "apt", "of")
+        for part in parts
+    )
+
+
+def _is_postal_town(hidden: str) -> bool:
+    """A postal code with its town, or one that needs none: "67000 Strasbourg", "SW1A 1AA"."""
+    if re.search(r" [0-9](?:ST|ND|RD|TH|HR|HU|DS)$", hidden):
+        return False
+    parts = re.findall(r"[A-Za-z'-]{3,}", hidden)
+    if re.match(r"(?:19|20)[0-9]{2}[ \n]", hidden) and not re.match(r"[0-9]{4} [A-Z]{2} ", hidden):
+        return False
+    return not parts or not is_word(parts[0].lower())
+
+
+def _is_home(hidden: str) -> bool:
+    """The name of a town: no word in a text of capitals, no ward or ordinary word elsewhere."""
+    names = [part.lower() for part in re.findall(r"[A-Za-z']+", hidden) if part.lower() not in cues().particles]
+    names = [name for name in names if name not in _places()["institutions"]]
+    first = names[0] if names else "the"
+    if first in words().ordinary or first in words().month_numbers or first == "course":
+        return False
+    return not is_word(first) or not hidden.isupper() or first in cues().family
+
+
+_CHECKS: dict[str, Callable[[str], bool]] = {
+    "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
+}  # fmt: skip
 
 
 def _rule(entry: dict[str, object]) -> Rule:
@@ -136,6 +209,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
+        check=_CHECKS[str(entry["check"])] if "check" in entry else None,
         matches=tuple(entry["matches"]),  # type: ignore[arg-type]
         spares=tuple(entry["spares"]),  # type: ignore[arg-type]
     )
@@ -180,9 +254,13 @@ def _place(text: str, match: re.Match[str]) -> tuple[int, int]:
     """The last run of words that are not ordinary: of "The Riverside Hospital" it is Riverside."""
     start, end = match.span("hide")
     parts = list(_PART.finditer(text, start, end))
+    last = max((index for index, part in enumerate(parts) if part[0].lower() in _places()["function"]), default=-1)
+    parts = parts[last + 1 :]
+    if any(part[0].lower() in _places()["modality"] for part in parts):
+        return start, start
     while parts and _is_ordinary(parts[0][0].lower()):
         parts.pop(0)
-    if not parts or _is_ordinary(parts[-1][0].lower()):
+    if not parts or (len(parts) == 1 and _is_ordinary(parts[-1][0].lower())):
         return start, start
     return parts[0].start(), parts[-1].end()
 
@@ -192,5 +270,7 @@ def _first_names(tokens: Tokens) -> Iterator[Finding]:
     for name in words().first_names & tokens.places.keys():
         for index in tokens.places[name]:
             match = _PAIR.match(tokens.text, tokens.words[index][0])
-            if match and ((second := match[2].lower()) in words().surnames or not _is_ordinary(second)):
+            if not match or match[2].lower() in words().eponyms.get(name, ()):
+                continue
+            if (second := match[2].lower()) in words().surnames or not _is_ordinary(second):
                 yield Finding(match.start(), match.end(), "NAME")

@@ -2,7 +2,7 @@
 
 Enters: a de-identified text, the identifiers as values. Leaves: the kinds that leaked. Refuses to share code with
 the layers it checks: it squeezes, splits and compares strings, so that a bug there is not repeated here. Only the
-list of ordinary words is common to both, since what may stay is one decision.
+lists of words are common to both, since what may stay is one decision.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import pairwise
 
+from reports.deid.people import is_word
 from reports.deid.words import words
 
 _MIN_ID = 5
@@ -25,25 +26,47 @@ def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
     """Kinds of known identifiers that are still in `text`, sorted; empty when it is clean.
 
     Kinds are name, id and date. A name that is also an ordinary word counts only beside a title or another part
-    of the name. A date counts in any usual form: shift dates backwards, so that no shifted date meets a known one.
+    of the name; a longer one also with one letter wrong, lost, doubled or swapped.
+    A date counts in any usual form: shift dates backwards, so that no shifted date meets a known one.
     """
-    plain = _plain(text)
+    plain = _plain(_repaired(text))
     parts = _without_eponyms(_split(plain))
-    squeezed, found = _squeeze(plain), set()
+    unusual = {part for part in parts if len(part) >= _NEAR_LENGTH - 1 and part.isalpha() and not is_word(part)}
+    tight, found = _squeeze(plain).replace("|", ""), set()
     for identifier in identifiers:
         value = _plain(identifier.strip())
         day = _date(value)
         if day and _has_date(plain, day):
             found.add("date")
         elif not day and any(letter.isdigit() for letter in value):
-            found |= {"id"} if _has_id(plain, squeezed, value) else set()
-        elif not day and _has_name(parts, value):
+            found |= {"id"} if _has_any_id(plain, tight, value) or _has_street(parts, value) else set()
+        elif not day and _has_name(parts, unusual, value):
             found.add("name")
     return tuple(sorted(found))
 
 
+_SEPARATORS = "-./_ "
+_NEAR_LENGTH = 5
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
+_DIRECTIONS = ("n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west", "rue", "via", "calle")
 _ASCII_WORDS = str.maketrans({chr(n): " " for n in range(128) if not chr(n).isalnum()})
-_ASCII_SQUEEZED = str.maketrans({chr(n): "" if chr(n) in "-./_ " else "|" for n in range(128) if not chr(n).isalnum()})
+_ASCII_SQUEEZED = str.maketrans(
+    {chr(n): "" if chr(n) in _SEPARATORS else "|" for n in range(128) if not chr(n).isalnum()}
+)
+
+
+def _repaired(text: str) -> str:
+    """`text` with its words that are UTF-8 read as Windows-1252 behind it as they were meant."""
+    if text.isascii():
+        return text
+    meant = []
+    for word in text.split():
+        for encoding in () if word.isascii() else ("cp1252", "latin-1"):
+            try:
+                meant.append(word.encode(encoding).decode("utf-8"))
+            except UnicodeError:
+                continue
+    return "\n".join([text, *meant])
 
 
 def _plain(text: str) -> str:
@@ -77,12 +100,23 @@ def _squeeze(plain: str) -> str:
     """Letters and digits, one bar for everything that separates more than an id's own separators do."""
     if plain.isascii():
         return plain.translate(_ASCII_SQUEEZED)
-    kept = (letter if letter.isalnum() else "" if letter in "-./_ " else "|" for letter in plain)
+    kept = (letter if letter.isalnum() else "" if letter in _SEPARATORS else "|" for letter in plain)
     return "".join(kept)
 
 
+def _has_any_id(plain: str, tight: str, value: str) -> bool:
+    """Whether an id stands in the text, on one line or broken over two."""
+    if _squeeze(value).replace("|", "").lstrip("0") not in tight:
+        return False
+    unwrapped = plain.replace("\n", " ")
+    return _has_id(plain, _squeeze(plain), value) or _has_id(unwrapped, _squeeze(unwrapped), value)
+
+
 def _has_id(plain: str, squeezed: str, value: str) -> bool:
-    needle = _squeeze(value).replace("|", "").lstrip("0")
+    whole = _squeeze(value).replace("|", "")
+    needle = whole.lstrip("0")
+    if len(needle) < _MIN_ID < len(whole):
+        return f" {whole} " in f" {' '.join(_split(plain))} "
     if len(needle) < _MIN_ID:
         return len(needle) >= 4 and not needle.isdigit() and needle in _split(plain)
     start = squeezed.find(needle)
@@ -102,7 +136,7 @@ def _stands_alone(plain: str, needle: str) -> bool:
         while position < len(plain) and matched < len(needle):
             if plain[position] == needle[matched]:
                 matched += 1
-            elif not (plain[position] in "-./_ " and plain[position - 1].isalnum()):
+            elif not (plain[position] in _SEPARATORS and plain[max(0, position - 2) : position].rstrip(_SEPARATORS)):
                 break
             position += 1
         previous = plain[max(0, start - 1) : start]
@@ -116,16 +150,45 @@ def _stands_alone(plain: str, needle: str) -> bool:
     return False
 
 
-def _has_name(parts: list[str], value: str) -> bool:
+def _has_name(parts: list[str], unusual: set[str], value: str) -> bool:
     names = [part for part in _split(value) if len(part) > 1 and part not in words().not_parts]
     plain = {name for name in names if len(name) > 2 and name not in words().ordinary}
     plain -= words().prefixes
     if not plain.isdisjoint(parts):
         return True
+    long = [name for name in plain if len(name) >= _NEAR_LENGTH and name.isalpha()]
+    if any(_is_slip(part, name) for part in unusual for name in long):
+        return True
     weak = [name for name in names if name not in plain and name not in words().prefixes]
     pairs = set(pairwise(parts)) if not set(weak).isdisjoint(parts) else set()
     together = any((one, other) in pairs for one in weak for other in names if one != other)
     return (len(names) > 1 and together) or any((title, name) in pairs for title in _TITLES for name in weak)
+
+
+def _is_slip(part: str, name: str) -> bool:
+    """Whether one letter wrong, lost, doubled or swapped with the next makes `part` of `name`."""
+    if abs(len(part) - len(name)) > 1 or len(part) < _NEAR_LENGTH - 1 or not part.isalpha():
+        return False
+    start = 0
+    while start < min(len(part), len(name)) and part[start] == name[start]:
+        start += 1
+    one, other = part[start:], name[start:]
+    swapped = one[1:2] + one[:1] + one[2:] == other
+    return one[1:] == other[1:] or one[1:] == other or one == other[1:] or swapped
+
+
+def _has_street(parts: list[str], value: str) -> bool:
+    """Whether the number and the first word of a street stand side by side."""
+    street = _split(value.partition(",")[0])
+    if (
+        len(street) < 3
+        or not street[0].isdigit()
+        or not street[1].isalpha()
+        or len(street[1]) < 3
+        or street[1] in _DIRECTIONS
+    ):
+        return False
+    return any(parts[index] == street[0] and parts[index + 1] == street[1] for index in range(len(parts) - 1))
 
 
 @lru_cache(maxsize=4096)
@@ -139,14 +202,26 @@ def _date(value: str) -> date | None:
 
 
 def _has_date(plain: str, day: date) -> bool:
-    return f"{day.year}" in plain and any(_bounded(plain, form) for form in _written(day))
+    if f"{day.year}" not in plain and f"{day.year % 100:02d}" not in plain:
+        return False
+    close = plain
+    for mark in "/.-":
+        for blank in (" ", "\n"):
+            close = close.replace(f"{blank}{mark}", mark).replace(f"{mark}{blank}", mark)
+    return any(_bounded(text, form) for text in {plain, close} for form in _written(day))
 
 
 @lru_cache(maxsize=4096)
 def _written(day: date) -> frozenset[str]:
     written = {day.strftime(form).lower() for form in (*_FORMS, *_WORDED)}
     written |= {form.replace("/0", "/").lstrip("0") for form in written if "/" in form and not form.startswith("20")}
-    return frozenset(written)
+    roman = _ROMAN[day.month - 1]
+    written |= {f"{day.day}{mark}{roman}{mark}{day.year}" for mark in ".-/ "} | {
+        f"{day.day}.{day.month}.{day.year % 100:02d}"
+    }
+    return frozenset(
+        written | {day.strftime("%d.%m.%y"), day.strftime("%d-%b-%y").lower(), day.strftime("%d%b%y").lower()}
+    )
 
 
 def _bounded(plain: str, form: str) -> bool:
