@@ -93,6 +93,10 @@ class Trie(Generic[T]):
                 free = hit.end
         return hits
 
+    def begins(self, words: Sequence[Word]) -> bool:
+        """Whether a term stands at the first of `words`."""
+        return bool(words) and _longest(self._root.get(words[0].lower), words, 0) is not None
+
 
 def _longest(node: Mapping[str, Any] | None, words: Sequence[Word], at: int) -> Hit[Any] | None:
     """The longest term at word `at`, whose first word leads to `node`."""
@@ -183,6 +187,9 @@ class Vocabulary:
         The small words of the language.
     near : frozenset of str
         Words that may stand between a node and its station.
+    both : Tries
+        `terms`, and those that name more than their own region with the stems besides: a hiatal hernia is in the
+        diaphragm too.
     """
 
     terms: Trie[Term]
@@ -192,6 +199,7 @@ class Vocabulary:
     n_concepts: int
     grammar: Grammar
     near: frozenset[str]
+    both: Tries
 
 
 def _plural(name: str) -> str:
@@ -250,7 +258,20 @@ def vocabulary(language: str = ENGLISH) -> Vocabulary:
         for name in names:
             _add(terms, name, Term("ignore", concept))
     near = frozenset(anatomy["nodes"]["near"])
-    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near)
+    both = Tries(terms, _also(anatomy["also"], makes_plurals=small.makes_plurals))
+    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near, both)
+
+
+def _also(table: Mapping[str, Sequence[str]], *, makes_plurals: bool) -> Trie[tuple[str, ...]]:
+    stems: dict[str, tuple[str, ...]] = {}
+    for stem, names in table.items():
+        for name in names:
+            for form in {name, _plural(name)} if makes_plurals else {name}:
+                stems[form] = (*stems.get(form, ()), stem)
+    trie: Trie[tuple[str, ...]] = Trie()
+    for name, found in stems.items():
+        trie.add(name, found)
+    return trie
 
 
 def _add(terms: Trie[Term], name: str, meaning: Term, *, makes_plural: bool = False) -> None:
