@@ -60,7 +60,8 @@ class _Study:
         self.config = Config.model_validate(spec.config)
         self.pseudonyms = read_key(Path(spec.key_path))
         self.rows: dict[str, list[Row]] = {
-            table: [] for table in ("series", "volumes", "reports", "sentences", "regions", "pairs", "dropped")
+            table: []
+            for table in ("series", "volumes", "reports", "sentences", "regions", "pairs", "dropped", "suspicions")
         }
         self.series_uids: dict[str, str] = {}
         self.lost: dict[str, list[FileDrop]] = defaultdict(list)
