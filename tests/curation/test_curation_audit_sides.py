@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from align_phantom import LUNG_AXES, LUNGS, ORGANS, ellipsoid, trunk
+from hospital import curate
 
 from curation.align.locate import locate_regions
+from curation.contract import Dataset
 from curation.suspicion.facts import text_facts, volume_facts
 from curation.suspicion.fit import pair_findings
 from curation.suspicion.judge import judge_dataset
@@ -180,3 +182,16 @@ def test_what_a_study_saw_reaches_the_table_of_suspicions():
     (found,) = judge_dataset(rows)
     assert found == {"pair_id": "p", "code": "SIDE_ELSEWHERE", "severity": "look", "detail": detail}
     assert pair["suspicion"] > 0.3
+
+
+def test_a_contradiction_costs_no_study_and_reaches_the_data_set(small_export, tmp_path, monkeypatch):
+    detail = "kidney stone: left in the text, right in the images"
+    monkeypatch.setattr("curation.suspicion.sides.opposite_sides", lambda *_: detail)
+    assert curate(small_export, tmp_path / "set") == 0
+    data = Dataset.open(tmp_path / "set")
+    pairs = data.rows("pairs")
+    assert pairs
+    assert all("SIDE_ELSEWHERE" in row["flags"] for row in pairs)
+    said_of = {row["pair_id"]: row["detail"] for row in data.rows("suspicions") if row["code"] == "SIDE_ELSEWHERE"}
+    assert said_of == {row["pair_id"]: detail for row in pairs}
+    assert not any(row["reason"] == "STAGE_FAILED" for row in data.rows("dropped"))
