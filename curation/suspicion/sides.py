@@ -83,7 +83,7 @@ def opposite_sides(
     boxes : mapping
         Region -> first voxel and one past the last.
     """
-    said = list(_sided(sentences))
+    said = list(sided(sentences))
     if not said:
         return None
     sides = Sides(data, spacing_mm, boxes)
@@ -97,7 +97,7 @@ def opposite_sides(
     return "; ".join(f"{name}: {side} in the text, {OTHER_SIDE[side]} in the images" for name, side in against)
 
 
-def _sided(sentences: Sequence[Row]) -> Iterator[tuple[Kind, str, str, float | None]]:
+def sided(sentences: Sequence[Row]) -> Iterator[tuple[Kind, str, str, float | None]]:
     """Findings that are said of one side, each with its region, side and size."""
     found: dict[str, list[tuple[Kind, str, str, float | None]]] = defaultdict(list)
     for row in sentences:
