@@ -84,7 +84,7 @@ def write_page(count: Count, name: str) -> None:
     table = [
         f"`python -m benchmarks.audit_sides`: {name}.",
         "",
-        "| texts that name a side | flagged, sides exchanged | flagged as they are | without a finding that is measured |",
+        "| texts that name a side | flagged, sides exchanged | flagged as they are | no finding that is measured |",
         "| ---: | ---: | ---: | ---: |",
         f"| {count.texts} | {count.flagged_exchanged} ({count.flagged_exchanged / max(1, count.texts):.1%}) "
         f"| {count.flagged} ({count.flagged / max(1, count.texts):.1%}) | {count.silent} |",
