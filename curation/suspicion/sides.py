@@ -31,7 +31,7 @@ SPOT_HU = -550.0
 MEDIASTINUM_MM, AORTA_MM = 30.0, 42.0
 """From the midline outwards the lungs are compared from here on; filled lung from beyond the aorta."""
 MIN_NODULE_MM = 10.0
-STRICTER = 1.15
+STRICTER = 1.3
 ENOUGH = 2.0
 """Weight of the evidence against a report's sides from which on the pair is worth a look."""
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -303,14 +303,14 @@ NODULE = "nodule"
 _PLEURA, _LUNG, _KIDNEY = ("pleura", "lung"), ("lung",), ("kidney",)
 KINDS = (
     Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA,
-         Sides.fluid_ml, 6.0, 10.0, 2.0, 2.0),
-    Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Sides.free_air_ml, 1.5, 2.0, 4.0, 3.0),
+         Sides.fluid_ml, 6.0, 15.0, 2.0, 2.0),
+    Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Sides.free_air_ml, 1.5, 3.0, 4.0, 3.0),
     Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
-         Sides.filled_ml, 5.0, 7.0, 2.2, 2.0, is_local=True),
+         Sides.filled_ml, 5.0, 12.0, 2.2, 2.0, is_local=True),
     Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Sides.nodule_share, 0.35, 0.5, 3.0, 1.0,
          is_local=True),
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
          Sides.stone_ml, 0.03, 0.05, 4.0, 3.0),
     Kind("water in the kidney", _any_of(r"\bcysts?\b", "hydronephros", "dilat", "zysten?"), _KIDNEY,
-         Sides.water_ml, 1.5, 2.5, 3.0, 2.0),
+         Sides.water_ml, 1.5, 5.0, 3.0, 2.0),
 )  # fmt: skip
