@@ -124,7 +124,7 @@ def _comma_breaks(text: str) -> list[Edit]:
     spans |= {(m.start(), m.end()) for m in _COMMA_BEFORE_CAPITAL.finditer(text)}
     for match in _COMMA_BEFORE_HEADING.finditer(text):
         start = match.start() - (text[match.start() - 1] == " ")
-        if start > 0 and (text[start - 1].isascii() and text[start - 1].isalnum() or text[start - 1] in ")]"):
+        if start > 0 and ((text[start - 1].isascii() and text[start - 1].isalnum()) or text[start - 1] in ")]"):
             spans.add((start, match.end()))
     edits: list[Edit] = []
     for start, end in sorted(spans):

@@ -210,6 +210,6 @@ def _bare_inside(line: str, low: int, high: int, language: str) -> Iterator[Head
 
 
 def _signature(line: str, lists: Lists) -> bool:
-    if _LETTERHEAD.fullmatch(line) and "[" in line:
+    if "[" in line and _LETTERHEAD.fullmatch(line):
         return True
     return line.lstrip("/*- [").lower().startswith((*listed("signature", lists.language), *lists.profile.signature))

@@ -7,6 +7,7 @@ Refuses: to tag anatomy in a language whose words it does not know; such a repor
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 from typing import Any
 
@@ -105,10 +106,8 @@ def _entities(cleaned: Cleaned, doc: Any) -> tuple[Entity, ...]:
 
 def guess_language(text: str) -> str:
     """The language whose commonest words the text uses most; English where none is seen."""
-    counts: dict[str, int] = {}
-    words = re.findall(r"[a-zà-ÿ]+", text[:_LANGUAGE_SAMPLE].lower())
-    for code, known in _function_words().items():
-        counts[code] = sum(word in known for word in words)
+    words = Counter(re.findall(r"[a-zà-ÿ]+", text[:_LANGUAGE_SAMPLE].lower()))
+    counts = {code: sum(words[word] for word in known & words.keys()) for code, known in _function_words().items()}
     best = max(counts.values())
     return "en" if counts["en"] == best else max(sorted(counts), key=counts.__getitem__)
 

@@ -4,8 +4,8 @@ Enters: a cleaned text. Leaves: a `Doc` with sections (``doc.spans["t3d_sections
 report's own abbreviations, and `BlockSentence` records (``doc.user_data["t3d_sentences"]``). Refuses: to download.
 
 The components are registered as factories, so that any pipeline can add them: ``t3d_abbreviations``,
-``t3d_sections``, ``t3d_sentences``, ``t3d_tags``. They run in this order, and are thin: what they do is in `reports.reading`,
-which `reports.parse` calls without making a `Doc` unless a model or an abbreviation needs one.
+``t3d_sections``, ``t3d_sentences``, ``t3d_tags``. They run in this order, and are thin: what they do is in
+`reports.reading`, which `reports.parse` calls without making a `Doc` unless a model or an abbreviation needs one.
 """
 
 from __future__ import annotations

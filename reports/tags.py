@@ -118,8 +118,7 @@ def tag_sentence(
     headed_side = next((m.side for m in context.mentions if m.kind == "side"), "")
     if headed_side:
         sides = [
-            s or ({headed_side} if _has_sides(m.stem) and not m.side else s)
-            for m, s in zip(own, sides, strict=True)
+            s or ({headed_side} if _has_sides(m.stem) and not m.side else s) for m, s in zip(own, sides, strict=True)
         ]
     pairs = list(zip(own, _shared_sides(own, sides, words, small), strict=True))
     strong = [(m, s) for m, s in pairs if m.kind != "weak"]

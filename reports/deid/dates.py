@@ -66,7 +66,9 @@ class _Form:
     write: Callable[[date], str]
 
 
-def find_dates(tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()) -> list[Finding]:
+def find_dates(
+    tokens: Tokens, *, shift_days: int, known: Sequence[date] = (), births: Sequence[date] = ()
+) -> list[Finding]:
     """Every date in a text, with its replacement.
 
     Parameters

@@ -113,6 +113,13 @@ def skeleton(word: str) -> str:
     return low
 
 
+@lru_cache(maxsize=1 << 16)
+def _looks_of(word: str) -> tuple[str, ...]:
+    """The skeletons of a word, with and without digits at its ends: a name may be glued to a number."""
+    bare = word.strip("0123456789")
+    return (skeleton(word), skeleton(bare)) if bare != word and len(bare) >= 3 else (skeleton(word),)
+
+
 class _Pass:
     """One pass over the words of a text for the names of one patient."""
 
@@ -124,7 +131,8 @@ class _Pass:
     def find(self) -> Iterator[Finding]:
         if not (self.names.strong or self.names.weak):
             return
-        strong = [index for word, places in self.places.items() if self._is_strong(word) for index in places]
+        looks = self.names.strong
+        strong = [i for word, places in self.places.items() if not looks.isdisjoint(_looks_of(word)) for i in places]
         self.hits = {index for index in strong if not self._is_eponym(index)}
         yield from self._joined()
         candidates = [index for word in self.names.weak & self.places.keys() for index in self.places[word]]
@@ -135,12 +143,6 @@ class _Pass:
         self.hits |= set(self._initials())
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
-
-    def _is_strong(self, word: str) -> bool:
-        if skeleton(word) in self.names.strong:
-            return True
-        bare = word.strip("0123456789") if not word.isalpha() else word
-        return bare != word and len(bare) >= 3 and skeleton(bare) in self.names.strong
 
     def _joined(self) -> Iterator[Finding]:
         """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
