@@ -25,6 +25,8 @@ FUZZY_CUTOFF = 88.0
 FUZZY_LENGTH = 7
 """Shorter headings lie too near to each other to be repaired."""
 MAX_TITLE_WORDS = 14
+_DATED = re.compile(r"(?:[ ,(#]{1,3}(?:on|dated|of|at|\[(?:date|time)\]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d|\d)[)]?){1,5}$")
+"""What follows the word in "ADDENDUM [DATE] 14:05:" and "Addendum #2:", in lower case."""
 HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", "signature", "unknown"]
 _FINDINGS = ("finding", "weak", "generic")
 
@@ -119,7 +121,7 @@ def names_examination(capitals: str, language: str) -> bool:
 @lru_cache(maxsize=4096)
 def resolve(words: str, at_line_start: bool, lists: Lists) -> Resolved | None:
     """What a heading means, or None where it is none."""
-    lower = re.sub(r"\s+", " ", words.lower())
+    lower = _DATED.sub("", re.sub(r"\s+", " ", words.lower()))
     if not words[0].isalpha() or len(words) > MAX_HEADING:
         return None
     known = known_heading(lower, lists)

@@ -31,10 +31,14 @@ from reports.heading_words import (
     resolve,
     sections_of,
 )
+from reports.vocabulary import split_words, vocabulary
 
 _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
 _DASHED = re.compile(r"[\s\d.)*]{0,6}([A-Za-z][A-Za-z/ ]{2,40}?) - (?=\S)")
+_STOPPED = re.compile(r"([A-Z][A-Za-z]{3,14}(?: [A-Za-z]{3,14})?)\. (?=[A-Z0-9])")
+_SIGNED = re.compile(r"(?:(?:Dr|Prof|Mr|Mrs|Ms|Miss)\.? )?\[NAME\][^.:]{0,100}\.?")
 _EDGE = " .-*_=#[](){}|:;>"
+_VERB = re.compile(r"\b(?:is|was|were|has|had|have|with|who|by|at|on|informed|notified|called|discussed)\b")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
 
@@ -58,15 +62,15 @@ class Heading(NamedTuple):
 
 def find_headings(text: str, lists: Lists = NO_LISTS) -> Iterator[Heading]:
     """Every heading of a cleaned text, in order; `lists` say in which language, with what an institution adds."""
-    start = 0
+    start, has_small = 0, not text.isupper()
     for line in text.split(BREAK):
         if line.strip():
-            yield from _line_headings(line, start, lists)
+            yield from _line_headings(line, start, lists, has_small=has_small)
         start += len(line) + 1
 
 
-def _line_headings(line: str, offset: int, lists: Lists) -> Iterator[Heading]:
-    whole = _whole_line(line, lists)
+def _line_headings(line: str, offset: int, lists: Lists, *, has_small: bool) -> Iterator[Heading]:
+    whole = _whole_line(line, lists) or (_label_line(line, lists.language) if has_small and line.isupper() else None)
     if whole:
         yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE.replace(":", "")).endswith(":"))
         return
@@ -88,7 +92,7 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
     if bare:
         yield Heading(0, bare[1], bare[0], bare[2], False)
         at = bare[1]
-    dashed = None if bare else _dashed_heading(line, lists)
+    dashed = None if bare else _dashed_heading(line, lists) or _stopped_heading(line, lists.language)
     if dashed:
         yield dashed
         at = dashed.body
@@ -124,6 +128,15 @@ def _dashed_heading(line: str, lists: Lists) -> Heading | None:
     organ = None if resolved else organ_of(words, lists.language)
     resolved = resolved or (Resolved("organ", "findings", organ) if organ else None)
     return Heading(match.start(1), match.end(), words, resolved, True) if resolved else None
+
+
+def _stopped_heading(line: str, language: str) -> Heading | None:
+    """A chief heading that a full stop ends: "Impression. No acute disease."."""
+    match = _STOPPED.match(line)
+    words = match[1].lower() if match else ""
+    if not match or words not in listed("bare", language):
+        return None
+    return Heading(0, match.end(), match[1], Resolved("section", sections_of(language)[words]), True)
 
 
 def _heading_behind_value(line: str, low: int, colon: int, lists: Lists) -> tuple[int, str, Resolved | None]:
@@ -176,6 +189,16 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     return resolved if resolved and resolved.kind != "unknown" else None
 
 
+def _label_line(line: str, language: str) -> Resolved | None:
+    """A line in capitals that is in no list and may be a sub-heading: "ACCESS VESSELS"; its neighbours decide."""
+    words = line.strip(_EDGE)
+    is_short = len(words.split()) <= 5 and len(words) >= 4 and not line.rstrip().endswith((".", ","))
+    hits = vocabulary(language).terms.find(split_words(words)) if is_short else []
+    is_finding = any(hit.value.kind in ("finding", "weak", "generic") for hit in hits)
+    is_label = is_short and not is_finding and all(mark.isalpha() or mark in " /&-," for mark in words)
+    return Resolved("unknown", "other") if is_label else None
+
+
 @cache
 def _bare_pattern(language: str) -> re.Pattern[str]:
     names = sorted((name.upper() for name in listed("bare", language)), key=lambda name: (-len(name), name))
@@ -211,5 +234,7 @@ def _bare_inside(line: str, low: int, high: int, language: str) -> Iterator[Head
 
 def _signature(line: str, lists: Lists) -> bool:
     if "[" in line and _LETTERHEAD.fullmatch(line):
+        return True
+    if _SIGNED.fullmatch(line) and not _VERB.search(line):  # "Dr [NAME] (Fellow) / Dr [NAME] (Consultant)"
         return True
     return line.lstrip("/*- [").lower().startswith((*listed("signature", lists.language), *lists.profile.signature))

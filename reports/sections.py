@@ -65,7 +65,7 @@ class Block:
 def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
     """Cut a cleaned text into blocks that cover it without overlap, in order."""
     language = lists.language
-    found = _as_note(list(find_headings(text, lists)), language)
+    found = _as_findings(_as_note(list(find_headings(text, lists)), language), text)
     blocks: list[Block] = []
     first = found[0].start if found else len(text)
     if text[:first].strip(_BLANK):
@@ -92,12 +92,41 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
 
 def _as_note(found: list[Heading], language: str) -> list[Heading]:
     """In a clinical note "EXAM" is the examination of a patient, not the name of a radiological one."""
-    if len({h.words.lower() for h in found} & listed("clinical", language)) < 2:
+    names = [h.words.lower() for h in found]
+    if "findings" in names and "description" in names[: names.index("findings")]:  # of what was done, in a procedure
+        at = names.index("description")
+        found = [*found[:at], found[at]._replace(resolved=Resolved("section", "technique")), *found[at + 1 :]]
+    if len(set(names) & listed("clinical", language)) < 2:
         return found
     return [
         h._replace(resolved=Resolved("section", "other")) if h.words.lower() in ("exam", "examination") else h
         for h in found
     ]
+
+
+def _as_findings(found: list[Heading], text: str) -> list[Heading]:
+    """Between "FINDINGS" and the next section, an unknown heading among organs is one of them, and "CT HEAD" no new title."""
+    settled: list[Heading] = []
+    is_inside = is_list = False
+    for index, heading in enumerate(found):
+        kind, name, context = heading.resolved
+        if kind == "section":
+            is_inside, end = name == "findings", found[index + 1].start if index + 1 < len(found) else len(text)
+            is_list = is_inside and not text[heading.body : end].strip(_BLANK)
+        elif kind in ("organ", "neutral"):
+            is_list = True
+        elif is_inside and kind == "title" and not heading.has_colon:
+            heading = heading._replace(resolved=Resolved("neutral", "findings", context))
+        elif kind == "unknown" and not heading.has_colon:  # a line in capitals: among organs a label, else prose
+            if not (is_inside and is_list):
+                continue
+            heading = heading._replace(resolved=Resolved("unknown", "findings"))
+        elif is_inside and is_list and kind == "unknown" and heading.is_at_start:
+            heading = heading._replace(resolved=Resolved("unknown", "findings"))
+        elif kind in ("administrative", "signature"):
+            is_inside = False
+        settled.append(heading)
+    return settled
 
 
 def _block(heading: Heading, section: SectionName | None, text: str, end: int) -> Block:
@@ -201,7 +230,7 @@ def _is_prose(sentence: str, language: str) -> bool:
 def _place(heading: Heading, section: SectionName | None, *, is_empty: bool) -> tuple[SectionName, bool]:
     """The section a heading's text belongs to, and whether the section starts there."""
     kind, name, _ = heading.resolved
-    if kind in ("section", "administrative", "signature", "unknown"):
+    if kind in ("section", "administrative", "signature") or (kind == "unknown" and name != "findings"):
         return name, True
     if kind == "title":
         if heading.has_colon and not is_empty:  # "CT ABDOMEN: The liver is normal."

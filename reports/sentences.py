@@ -139,6 +139,8 @@ def _item_starts(text: str, start: int, end: int) -> Iterator[int]:
 def _ends_sentence(
     text: str, sentence_start: int, low: int, high: int, end: int, inside_tokens: Container[int], rules: _Rules
 ) -> bool:
+    if text[low] == "?" and (low == sentence_start or text[low - 1] in " (,/"):
+        return False  # "? PE", "?fracture": a doubt, not the end of a question
     before = _word_before(text, sentence_start, low)
     following = text[high:end].lstrip(" ") if high < end and text[high] == " " else text[high : min(high + 3, end)]
     if not following:
@@ -170,8 +172,10 @@ def _full_stop_ends(
     if len(before) == 1 and before.isalpha():
         is_new = following.partition(" ")[0].strip(",") in rules.not_a_surname
         return is_new or (starts_new and not _is_initial(text, sentence_start, low))
-    if word in rules.before_capital or is_inside:
-        return starts_new
+    if word in rules.before_capital or is_inside:  # who writes no capitals has none to begin with
+        return starts_new or (not is_inside and following[0].isalpha() and text[sentence_start:low][-200:].islower())
+    if not word and text[low - 1] in ")]":
+        return True
     return starts_new or following[0].isdigit() or len(word.rpartition("-")[2]) > 2 or word[-1:].isdigit()
 
 

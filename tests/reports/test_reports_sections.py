@@ -279,7 +279,7 @@ def test_reports_of_several_systems() -> None:
     parsed = parse_report(text, language="en")
     assert [(s.section, s.text, s.assertion) for s in parsed.sentences] == [
         ("procedure", "CT BRAIN", "present"),
-        ("history", "Headache ?SAH", "uncertain"),
+        ("indication", "Headache ?SAH", "present"),
         ("findings", "None.", "absent"),
         ("findings", "UPPER ABD: s/p chole.", "present"),
         ("impression", "No SAH.", "absent"),
