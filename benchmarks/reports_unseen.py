@@ -756,7 +756,20 @@ def _fill(slot: str, rng: Random, day: date, style: str) -> Filled:
         return f"{cue} {name}", "name", _name_pieces(name) if " " in name or _solo(name) else [f"{cue} {name}"]
 
     forms = date_forms(_day(rng, 1926, 2003) if slot == "dob" else day)
-    wordy = ["long", "long", "abbr", "abbr-dot", "long-th", "dmy", "dicom-ish", "long-nocomma", "of", "weekday", "upper-yy", "military"]
+    wordy = [
+        "long",
+        "long",
+        "abbr",
+        "abbr-dot",
+        "long-th",
+        "dmy",
+        "dicom-ish",
+        "long-nocomma",
+        "of",
+        "weekday",
+        "upper-yy",
+        "military",
+    ]
     rare = [k for k in forms if k not in NUMERIC + wordy]
     mixed = one(NUMERIC + wordy) if rng.random() < 0.88 else one(rare)
     d, old = day, rng.randrange(90, 106)
@@ -936,7 +949,22 @@ def _fill(slot: str, rng: Random, day: date, style: str) -> Filled:
     raise KeyError(slot)
 
 
-NUMERIC = ["iso", "us", "us", "us", "us-short", "us-yy", "us-yy", "us-0yy", "us-dash", "us-dash-yy", "eu", "eu-dots", "dicom-ish", "ymd/"]
+NUMERIC = [
+    "iso",
+    "us",
+    "us",
+    "us",
+    "us-short",
+    "us-yy",
+    "us-yy",
+    "us-0yy",
+    "us-dash",
+    "us-dash-yy",
+    "eu",
+    "eu-dots",
+    "dicom-ish",
+    "ymd/",
+]
 
 
 def unseen_sentences(rng: Random) -> PlantedIter:

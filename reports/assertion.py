@@ -11,14 +11,15 @@ for is uncertain: it says nothing about this picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
 from reports.records import Assertion
+from reports.statements import Marked, Neutral, is_advice, states_something
 from reports.vocabulary import Hit, Trie, Tries, Word
 
 
@@ -51,6 +52,12 @@ class _Rules(NamedTuple):
     conditions: frozenset[str]
     be: frozenset[str]
     not_words: frozenset[str]
+    not_denied: frozenset[str]
+    taken: frozenset[str]
+    none: Trie[str]
+    past: Trie[str]
+    current: frozenset[str]
+    neutral: Neutral | None
     reach: Mapping[str, int]
     grammar: Grammar
 
@@ -58,10 +65,11 @@ class _Rules(NamedTuple):
 @cache
 def _rules(language: str) -> _Rules:
     data = read_data("assertion", language)
+    adverbs, neutral = data["scope"].get("adverbs", ()), data.get("neutral", {})
     roles: dict[str, set[str]] = {}
     for polarity in ("absent", "uncertain"):
         for direction in ("pre", "post", "over", "pseudo"):
-            for phrase in data[polarity].get(direction, ()):
+            for phrase in _spelled_out(data[polarity].get(direction, ()), adverbs):
                 roles.setdefault(phrase, set()).add("pseudo" if direction == "pseudo" else f"{polarity} {direction}")
     cues: Trie[frozenset[str]] = Trie()
     for phrase, role in roles.items():
@@ -70,7 +78,7 @@ def _rules(language: str) -> _Rules:
     reach = {name.removeprefix("reach_"): int(n) for name, n in scope.items() if name.startswith("reach_")}
     return _Rules(
         Tries(cues, _phrases(data["normal"]), _phrases(data["compared"]), _phrases({"phrases": scope["terminators"]})),
-        _phrases(data["limited"]),
+        _phrases({"phrases": _spelled_out(data["limited"]["phrases"], adverbs)}),
         frozenset(scope["restart"]),
         frozenset(scope["verbs"]),
         frozenset(scope["alone"]),
@@ -78,9 +86,31 @@ def _rules(language: str) -> _Rules:
         frozenset(scope["conditions"]),
         frozenset(scope["be"]),
         frozenset(scope["not"]),
+        frozenset(neutral.get("not_denied", ())),
+        frozenset(neutral.get("taken", ())),
+        _phrases({"phrases": neutral.get("none", ())}),
+        _phrases({"phrases": neutral.get("past", ())}),
+        frozenset(neutral.get("current", ())),
+        _neutral(neutral, scope) if neutral else None,
         reach,
         grammar(language),
     )
+
+
+def _neutral(table: Mapping[str, Any], scope: Mapping[str, Any]) -> Neutral:
+    return Neutral(
+        frozenset(table["empty"].split()),
+        *map(frozenset, (table["opens"], table["asks"], scope["verbs"], table["advised"], table["examinations"])),
+    )
+
+
+def _spelled_out(phrases: Iterable[str], adverbs: Sequence[str]) -> list[str]:
+    """Phrases with an adverb, or none, for "*"."""
+    return [
+        " ".join(phrase.replace("*", adverb).split())
+        for phrase in phrases
+        for adverb in (("", *adverbs) if "*" in phrase else ("",))
+    ]
 
 
 def _phrases(table: Mapping[str, Sequence[str]]) -> Trie[str]:
@@ -96,7 +126,14 @@ def is_denial_alone(text: str, language: str = ENGLISH) -> bool:
     return text.strip(" .").lower() in _rules(language).alone
 
 
-def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], language: str = ENGLISH) -> Judgement:
+def judge_sentence(
+    words: Sequence[Word],
+    findings: Sequence[tuple[int, int]],
+    language: str = ENGLISH,
+    *,
+    anatomy: Iterable[tuple[int, int]] = (),
+    is_background: bool = False,
+) -> Judgement:
     """Judge one sentence.
 
     Parameters
@@ -106,18 +143,54 @@ def judge_sentence(words: Sequence[Word], findings: Sequence[tuple[int, int]], l
         Half-open ranges of words that name an abnormality.
     language : str
         One of `reports.grammar.tagged_languages`.
+    anatomy : iterable of (int, int)
+        Half-open ranges of words that name anatomy or a side.
+    is_background : bool
+        The sentence tells why or after what the examination was done: what is only past says nothing about it.
     """
     rules = _rules(language)
     cues, found_normal, compared, stops = rules.phrases.find(words)
     normal = [hit for hit in found_normal if hit.value == "phrases"]
     # "if pain persists": a condition compares nothing
     is_compared = any(hit.value == "phrases" for hit in compared) and words[0].lower not in rules.conditions
-    breaks = {index for hit in stops for index in range(hit.start, hit.end)} | _restarts(words, rules)
+    if not findings and any(hit.start == 0 for hit in rules.none.find(words[:5])):  # "None provided."
+        return Judgement("absent", True, is_compared)
+    restarts = _restarts(words, rules)
+    breaks = {index for hit in stops for index in range(hit.start, hit.end)} | restarts
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
     if judged:
         assertion = min(judged, key=_POSITIVITY.__getitem__)
-        return Judgement(assertion, assertion == "absent", is_compared)
-    return _judge_without_finding(words, cues, normal, is_compared, rules)
+        if assertion == "absent" and _is_limited_elsewhere(words, findings, breaks, rules):
+            assertion = "uncertain"
+    else:
+        assertion = _judge_without_finding(words, cues, normal, rules)
+    if assertion != "present" and rules.neutral and not (assertion == "uncertain" and rules.limited.find(words)):
+        covered = {i for start, end in (*findings, *anatomy) for i in range(start, end)}
+        covered |= {i for hit in compared for i in range(hit.start, hit.end)}
+        marked, is_doubtful = Marked(words, cues, normal, breaks, restarts, covered), assertion == "uncertain"
+        if (is_doubtful and is_advice(words, cues, rules.neutral)) or states_something(
+            marked, rules.neutral, is_doubtful=is_doubtful
+        ):
+            assertion = "present"
+    if is_background and assertion == "present" and _is_past(words, rules):
+        assertion = "uncertain"
+    return Judgement(assertion, assertion == "absent", is_compared)
+
+
+def _is_past(words: Sequence[Word], rules: _Rules) -> bool:
+    """Whether a sentence of the history tells only what was: "Status post cholecystectomy."."""
+    is_past = any(hit.start == 0 for hit in rules.past.find(words[:4]))
+    return is_past and rules.current.isdisjoint(word.lower for word in words)
+
+
+def _is_limited_elsewhere(
+    words: Sequence[Word], findings: Sequence[tuple[int, int]], breaks: set[int], rules: _Rules
+) -> bool:
+    """Whether something could not be seen that is none of the findings: "Appendix not seen, but no inflammation."."""
+    return any(
+        not any(end <= hit.start and not _any_in(breaks, end, hit.start) for _, end in findings)
+        for hit in rules.limited.find(words)
+    )
 
 
 _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 2}
@@ -170,6 +243,9 @@ def _reaches(
         )
     if end > cue.start or cue.start - end > reach or _any_in(breaks, end, cue.start):
         return False
+    between = {word.lower for word in words[end : cue.start]}
+    if "," in between and between.isdisjoint(rules.grammar.and_or):  # "Effusion, tamponade cannot be excluded"
+        return False
     last = cue.start
     while last > end and words[last - 1].lower in rules.be:
         last -= 1
@@ -183,34 +259,48 @@ def _any_in(indices: set[int], low: int, high: int) -> bool:
 def _is_called_normal(finding: tuple[int, int], hit: Hit[str], words: Sequence[Word], rules: _Rules) -> bool:
     """ "normal enhancement" or "enhancement is normal"."""
     start, end = finding
+    if hit.start <= start and end <= hit.end:
+        return True
     if hit.end <= start:
         between = words[hit.end : start]
         return len(between) <= rules.reach["normal"] and all(
             w.raw.isalpha() and w.lower not in rules.grammar.but for w in between
         )
     between = words[end : hit.start]
-    return 1 <= len(between) <= rules.reach["normal"] and all(word.lower in rules.be for word in between)
+    is_adverb = words[hit.start].lower.endswith("ly") if hit.start < len(words) else False
+    return (not is_adverb) <= len(between) <= rules.reach["normal"] and all(word.lower in rules.be for word in between)
 
 
 def _judge_without_finding(
     words: Sequence[Word],
     cues: Sequence[Hit[frozenset[str]]],
     normal: Sequence[Hit[str]],
-    is_compared: bool,
     rules: _Rules,
-) -> Judgement:
-    if normal:
-        return Judgement("absent", True, is_compared)
+) -> Assertion:
     is_limited = bool(rules.limited.find(words))
+    if normal and not (is_limited and rules.neutral):
+        return "absent"
     # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything
     denials = [cue for cue in cues if "absent pre" in cue.value and cue.end < len(words)]
     if not is_limited and any(words[cue.start].lower not in rules.not_words for cue in denials):
-        return Judgement("absent", True, is_compared)
+        return "absent"
+    if not is_limited and any(_is_denied_participle(cue, words, rules) for cue in denials):
+        return "absent"
     doubts = [cue for cue in cues if any(role.startswith("uncertain") for role in cue.value)]
     if is_limited or (doubts and not _is_measured(words[: doubts[0].start])):
-        return Judgement("uncertain", False, is_compared)
-    is_denied = any("absent post" in cue.value for cue in cues)
-    return Judgement("absent" if is_denied else "present", False, is_compared)
+        return "uncertain"
+    is_denied = any(
+        "absent post" in cue.value and rules.taken.isdisjoint(word.lower for word in words[cue.start : cue.end])
+        for cue in cues
+    )
+    return "absent" if is_denied else "present"
+
+
+def _is_denied_participle(cue: Hit[frozenset[str]], words: Sequence[Word], rules: _Rules) -> bool:
+    """ "not invaded"; but "not imaged" denies nothing."""
+    following = words[cue.end].lower
+    is_bare = cue.end - cue.start == 1 and words[cue.start].lower in rules.not_words
+    return is_bare and following.endswith("ed") and following not in rules.not_denied
 
 
 def _is_measured(words: Sequence[Word]) -> bool:

@@ -234,7 +234,9 @@ def _joint(line: str, following: str, width: int, headings: Container[str]) -> s
     head, colon, _ = following.partition(":")
     if colon and head.strip().lower() in _heading_words():
         return BREAK
-    if line.isupper() != following.isupper() and (len(line) < MIN_WRAP_WIDTH or (following.isupper() and line[-1] == ".")):
+    if line.isupper() != following.isupper() and (
+        len(line) < MIN_WRAP_WIDTH or (following.isupper() and line[-1] == ".")
+    ):
         return BREAK
     if line[-1] == "-" and line[-2:-1].isalpha() and following[0].islower():
         return ""

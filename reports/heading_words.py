@@ -25,7 +25,9 @@ FUZZY_CUTOFF = 88.0
 FUZZY_LENGTH = 7
 """Shorter headings lie too near to each other to be repaired."""
 MAX_TITLE_WORDS = 14
-_DATED = re.compile(r"(?:[ ,(#]{1,3}(?:on|dated|of|at|\[(?:date|time)\]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d|\d)[)]?){1,5}$")
+_DATED = re.compile(
+    r"(?:[ ,(#]{1,3}(?:on|dated|of|at|\[(?:date|time)\]?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}|\d{1,2}:\d\d|\d)[)]?){1,5}$"
+)
 """What follows the word in "ADDENDUM [DATE] 14:05:" and "Addendum #2:", in lower case."""
 HeadingKind = Literal["section", "organ", "neutral", "title", "administrative", "signature", "unknown"]
 _FINDINGS = ("finding", "weak", "generic")

@@ -18,6 +18,7 @@ from reports.vocabulary import split_words
 
 _WITHOUT_PICTURE = ("history", "indication", "other")
 """Sections where "worse" and "previously" compare complaints, not examinations."""
+_BACKGROUND = ("history", "indication")
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,14 @@ def _tagged(
     body = block.body - sentence.start
     body_start = 0 if body <= 0 else next((i for i, word in enumerate(words) if word.start >= body), len(words))
     mentions = find_mentions(words_text, words, aliases, language)
-    judgement = judge_sentence(words, mentions.findings, language)
-    if block.section in ("findings", "impression") and is_denial_alone(
-        text[max(sentence.start, block.body) : sentence.end], language
-    ):
+    judgement = judge_sentence(
+        words,
+        mentions.findings,
+        language,
+        anatomy=[(one.start, one.end) for one in mentions.anatomy] + [side[:2] for side in mentions.sides],
+        is_background=block.section in _BACKGROUND,
+    )
+    if is_denial_alone(text[max(sentence.start, block.body) : sentence.end], language):
         judgement = Judgement("absent", True, False)
     if judgement.is_prior_comparison and block.section in _WITHOUT_PICTURE:
         judgement = replace(judgement, is_prior_comparison=False)

@@ -105,7 +105,7 @@ def _as_note(found: list[Heading], language: str) -> list[Heading]:
 
 
 def _as_findings(found: list[Heading], text: str) -> list[Heading]:
-    """Between "FINDINGS" and the next section, an unknown heading among organs is one of them, and "CT HEAD" no new title."""
+    """Between "FINDINGS" and the next section an unknown heading among organs is one, "CT HEAD" no title."""
     settled: list[Heading] = []
     is_inside = is_list = False
     for index, heading in enumerate(found):

@@ -82,7 +82,7 @@ def sections(text: str) -> list[tuple[str, str]]:
         ),
         (
             "Clinical: Pain.\n\nThe liver is small. No mass.\n\nIMPRESSION: Small liver.",
-            [("history", "Pain."), ("findings", "The liver is small. No mass."), ("impression", "Small liver.")],
+            [("indication", "Pain."), ("findings", "The liver is small. No mass."), ("impression", "Small liver.")],
         ),
         (
             "HISTORY: Pain.\n\nThe liver was operated on.\n\nFINDINGS: Clear.",
