@@ -57,6 +57,7 @@ class _Rules(NamedTuple):
     none: Trie[str]
     past: Trie[str]
     current: frozenset[str]
+    tells: frozenset[str]
     neutral: Neutral | None
     reach: Mapping[str, int]
     grammar: Grammar
@@ -91,6 +92,7 @@ def _rules(language: str) -> _Rules:
         _phrases({"phrases": neutral.get("none", ())}),
         _phrases({"phrases": neutral.get("past", ())}),
         frozenset(neutral.get("current", ())),
+        frozenset(neutral.get("tells", ())),
         _neutral(neutral, scope) if neutral else None,
         reach,
         grammar(language),
@@ -174,6 +176,8 @@ def judge_sentence(
             assertion = "present"
     if is_background and assertion == "present" and _is_past(words, rules):
         assertion = "uncertain"
+    elif is_background and assertion == "uncertain" and any(word.lower in rules.tells for word in words):
+        assertion = "present"
     return Judgement(assertion, assertion == "absent", is_compared)
 
 

@@ -111,7 +111,7 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
             start, words, resolved = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon, lists)
         if resolved:
             at = scanned = colon + 1
-            while line[at : at + 1] in (" ", "*", "_", "]"):
+            while line[at : at + 1] in (" ", "*", "_", "]") and not line.startswith("___", at):
                 at += 1
             is_administrative = resolved.kind == "administrative"
             yield Heading(start, at, words, resolved, True)

@@ -91,7 +91,7 @@ def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         last = cut
         while start < last and text[last - 1] in " ,;":
             last -= 1
-        if any(char.isalnum() for char in text[start:last]):
+        if any(char.isalnum() for char in text[start:last]) or "___" in text[start:last]:  # a placeholder
             yield start, last
         start = cut
 
