@@ -85,7 +85,8 @@ def find_dates(
     order = _order(tokens, both)
     year = known[-1].year if known else 2001
     found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
-    return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
+    found += _known_packed(text, shift, known) + _hidden_packed(text, births)
+    return found + [written for day in dict.fromkeys(both) for written in _known_apart(tokens, day)]
 
 
 def _shifted(form: _Form, shift: timedelta, text: str, births: Sequence[date]) -> Finding:
@@ -324,6 +325,35 @@ def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
         if digits in text
         for match in re.finditer(rf"(?<!\d){digits}(?!\d)", text)
     ]
+
+
+_ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
+_APART = re.compile(r"[ \t\n./,'-]{1,4}")
+
+
+@lru_cache(maxsize=4096)
+def _parts_of(day: date) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """How people write the day, the month and the year of a date, in lower case."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(day.day % 10 if day.day not in (11, 12, 13) else 0, "th")
+    days = {f"{day.day}", f"{day.day:02d}", f"{day.day}{ending}"}
+    months = {f"{day.month}", f"{day.month:02d}", _ROMAN[day.month - 1]}
+    months |= {name for name, number in words().month_numbers.items() if number == day.month}
+    return frozenset(days), frozenset(months), frozenset({f"{day.year}", f"{day.year % 100:02d}"})
+
+
+def _known_apart(tokens: Tokens, day: date) -> list[Finding]:
+    """A known date in any order of day, month and year, whatever parts them: ``3 / 12 / 1951``, ``12.III.1951``."""
+    days, months, years = _parts_of(day)
+    found = []
+    for index in (index for year in years for index in tokens.places.get(year, ())):
+        for first, others in ((index - 2, (index - 2, index - 1)), (index, (index + 1, index + 2))):
+            if first < 0 or first + 2 >= len(tokens.words):
+                continue
+            one, other = (tokens.words[place][2].lower() for place in others)
+            is_date = (one in days and other in months) or (one in months and other in days)
+            if is_date and all(_APART.fullmatch(tokens.gap(place)) for place in (first, first + 1)):
+                found.append(Finding(tokens.words[first][0], tokens.words[first + 2][1], "DATE"))
+    return found
 
 
 def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:
