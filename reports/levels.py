@@ -103,7 +103,7 @@ def _is_range(between: str, small: Grammar) -> bool:
 def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> Iterator[Level]:
     """Couinaud segments: ``segment IVb``, ``segments 5/6``; only where nothing else in the sentence has segments."""
     places = [at for at, word in enumerate(words) if word.lower in small.segment_words]
-    if not places or (not is_liver and any(word.lower.startswith(_NOT_LIVER) for word in words)):
+    if not places or (not is_liver and any(_is_elsewhere(words, index) for index in range(len(words)))):
         return
     for at in places:
         word = words[at]
@@ -114,6 +114,13 @@ def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> 
                 yield Level(index, index + 1, f"liver_segment_{number}")
             elif words[index].lower not in small.joints:
                 break
+
+
+def _is_elsewhere(words: Sequence[Word], index: int) -> bool:
+    """Whether a word names what has segments of its own; "arterial phase" does not."""
+    following = words[index + 1].lower if index + 1 < len(words) else ""
+    is_phase = words[index].lower == "arterial" and following.startswith(("phase", "hyper", "enhanc", "series"))
+    return words[index].lower.startswith(_NOT_LIVER) and not is_phase
 
 
 def _segment_number(word: Word) -> int:

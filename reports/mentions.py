@@ -83,6 +83,7 @@ def find_mentions(
     small = lexicon.grammar
     hits = [_settle(hit, words, lexicon) for hit in lexicon.terms.find(words)]
     anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
+    anatomy += [Mention(hit.start, hit.end, stem, "anatomy") for hit in lexicon.also.find(words) for stem in hit.value]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
     if _LEVEL.search(text):
         anatomy += [Mention(*level, kind="anatomy") for level in vertebral_levels(text, words)]

@@ -9,15 +9,17 @@ import re
 
 from reports.records import ImagePointer
 
-_SERIES = r"\b(?:series|ser|se)\.?[ :#-]{0,3}(?:number |no\.? ?|# ?)?(\d{1,5})"
-_IMAGE = r"\b(?:images?|img|im|slices?)\.?[ :#-]{0,3}(?:numbers? |no\.? ?|# ?)?(\d{1,5})"
-_GAP = r"[ ,;:/()-]{0,4}(?:and |on |of |at |in |axial |coronal |sagittal ){0,2}"
+_SERIES = r"\b(?:series?|ser|se)\.?[ :#-]{0,3}(?:number |no\.? ?|# ?)?(\d{1,5})"
+_IMAGE = r"\b(?:images?|imagen|img|im|slices?|corte)\.?[ :#-]{0,3}(?:numbers? |no\.? ?|# ?)?(\d{1,5})"
+_GAP = r"[ ,;:/()-]{0,4}(?:and |on |of |at |in |axial |coronal |sagittal |y |en |de la |de ){0,2}"
 _SERIES_IMAGE = re.compile(rf"{_SERIES}{_GAP}{_IMAGE}", re.IGNORECASE)
 _IMAGE_SERIES = re.compile(rf"{_IMAGE}(?:-\d{{1,5}})?{_GAP}{_SERIES}", re.IGNORECASE)
 _SERIES_SLASH = re.compile(r"\b(?:series|ser|se)\.? ?[:#]? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _IMAGE_SLASH = re.compile(r"\b(?:images?|img|im|slices?)\.?[ :-]{0,2}(#)? ?(\d{1,5}) ?[/:] ?(\d{1,5})\b", re.IGNORECASE)
 _SHORT = re.compile(r"\(\s?s ?(\d{1,5})[ ,;:/]{0,3}i ?(\d{1,5})\s?\)", re.IGNORECASE)
 _BEHIND_LENGTH = re.compile(r"\d ?[cm]m(?: [a-z]{1,20}){0,3},? \((\d{1,3})[/:](\d{1,4})\)", re.IGNORECASE)
+_BARE = re.compile(r"\(([2-9]\d\d|1\d\d\d)/(\d{1,4})\)")
+"""Philips numbers series 201, 301, ...; no pressure or score is written with such a number first."""
 _IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
 _IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
@@ -31,7 +33,7 @@ SERIES_NUMBERS_AT_MOST = 20
 def find_pointer(text: str) -> ImagePointer | None:
     """The first pointer in a sentence, or None.
 
-    ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68. Bare numbers, ``(3/45)``,
+    English and Spanish words are read. ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68. Bare numbers, ``(3/45)``,
     are a pointer only straight behind a length.
     """
     if not _DIGIT.search(text):
@@ -42,6 +44,7 @@ def find_pointer(text: str) -> ImagePointer | None:
         (_SERIES_SLASH, 1, 2),
         (_SHORT, 1, 2),
         (_BEHIND_LENGTH, 1, 2),
+        (_BARE, 1, 2),
     ):
         match = pattern.search(text)
         if match:

@@ -133,7 +133,7 @@ def tag_sentence(
     regions = _codes(strong)
     if regions and named:
         both = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
-        headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair"])
+        headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair" or is_normal])
         regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
     elif named:
         regions = _codes(inherited)

@@ -183,6 +183,8 @@ class Vocabulary:
         The small words of the language.
     near : frozenset of str
         Words that may stand between a node and its station.
+    also : Trie of tuple of str
+        Terms that name more than their own region -> the stems besides: a hiatal hernia is in the diaphragm too.
     """
 
     terms: Trie[Term]
@@ -192,6 +194,7 @@ class Vocabulary:
     n_concepts: int
     grammar: Grammar
     near: frozenset[str]
+    also: Trie[tuple[str, ...]]
 
 
 def _plural(name: str) -> str:
@@ -250,7 +253,20 @@ def vocabulary(language: str = ENGLISH) -> Vocabulary:
         for name in names:
             _add(terms, name, Term("ignore", concept))
     near = frozenset(anatomy["nodes"]["near"])
-    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near)
+    also = _also(anatomy["also"], makes_plurals=small.makes_plurals)
+    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near, also)
+
+
+def _also(table: Mapping[str, Sequence[str]], *, makes_plurals: bool) -> Trie[tuple[str, ...]]:
+    stems: dict[str, tuple[str, ...]] = {}
+    for stem, names in table.items():
+        for name in names:
+            for form in {name, _plural(name)} if makes_plurals else {name}:
+                stems[form] = (*stems.get(form, ()), stem)
+    trie: Trie[tuple[str, ...]] = Trie()
+    for name, found in stems.items():
+        trie.add(name, found)
+    return trie
 
 
 def _add(terms: Trie[Term], name: str, meaning: Term, *, makes_plural: bool = False) -> None:

@@ -1,7 +1,7 @@
 """How reports are built and what their sentences say, construction by construction.
 
-The sentences are in ``assertion_constructions.txt``, labelled from the guidelines of ``docs/reports_gold.md`` before the
-parser was run on them; none of it is from the gold set.
+The sentences are in ``assertion_constructions.txt``, labelled from the guidelines of ``docs/reports_gold.md`` before
+the parser was run on them; none of it is from the gold set.
 """
 
 from __future__ import annotations

@@ -94,6 +94,58 @@ def test_assertion(text: str, assertion: str) -> None:
     assert found.assertion == assertion
 
 
+@pytest.mark.parametrize(
+    ("text", "series", "image"),
+    [
+        ("Nódulo de 8 mm en LSD (serie 3, imagen 45).", 3, 45),
+        ("Lesión hepática, imagen 45 de la serie 3.", 3, 45),
+        ("Quiste renal (serie 4/imagen 12).", 4, 12),
+        ("Adenopatía (imagen 88).", None, 88),
+        ("Nódulo (corte 31).", None, 31),
+        ("Segmento 4 hepático normal.", None, None),
+        ("Se observan 3 nódulos.", None, None),
+    ],
+)
+def test_pointers(text: str, series: int | None, image: int | None) -> None:
+    (found,) = parse_report(f"Hallazgos: {text}", language="es").sentences
+    pointer = found.image_pointer
+    assert (pointer and pointer.series, pointer and pointer.image) == (series, image)
+
+
+SPANISH = """
+a|No se observan adenopatías mediastínicas.
+a|Sin evidencia de derrame pleural.
+a|Ausencia de líquido libre.
+a|Vesícula biliar sin hallazgos relevantes.
+a|Riñones de tamaño y morfología normales.
+a|Bazo homogéneo.
+a|Vía biliar no dilatada.
+a|Vena porta permeable.
+a|Derrame pleural: no.
+a|El derrame ha desaparecido.
+p|Derrame pleural derecho sin atelectasia.
+p|Colelitiasis, sin signos de colecistitis.
+p|Esteatosis hepática.
+p|Nódulo pulmonar de 5 mm, sin cambios.
+p|Hígado normal salvo quiste en segmento 4.
+p|No se observa derrame, pero hay un nódulo pulmonar.
+u|Posible nódulo pulmonar.
+u|No se puede descartar tromboembolismo.
+u|Sospecha de apendicitis.
+u|Podría corresponder a un quiste.
+u|Páncreas no valorable por artefactos.
+u|Descartar neumonía.
+u|Ovarios no valorables.
+"""
+
+
+@pytest.mark.parametrize("line", SPANISH.split("\n")[1:-1])
+def test_assertion_of_many_constructions(line: str) -> None:
+    label, _, text = line.partition("|")
+    (found,) = parse_report(f"Hallazgos: {text}", language="es").sentences
+    assert found.assertion[0] == label
+
+
 def shape(data: object) -> object:
     """Keys of the tables that code reads; tables keyed by regions and concepts are open."""
     return sorted(data) if isinstance(data, dict) else type(data).__name__
@@ -114,6 +166,7 @@ def test_every_language_has_every_table_of_every_file(name: str) -> None:
             "generic",
             "ignore",
             "lobes",
+            "also",
             "side_abbreviations",
         }:
             assert shape(other[key]) == shape(english[key]) or key in ("nodes", "section", "sides"), (language, key)

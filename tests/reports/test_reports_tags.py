@@ -34,7 +34,7 @@ from reports.records import ImagePointer
         ),
         ("High T2 signal, T1-weighted, stage T2.", [], None),
         ("A 5 mm lesion is seen.", [], None),
-        ("Abnormal liver enzymes.", [], None),
+        ("Abnormal liver enzymes.", ["liver"], None),
         ("Heart and pericardium are normal.", ["heart", "pericardium"], None),
         ("Nodule of the lung, right upper lobe.", ["lung_upper_lobe_right"], "right"),
         ("Facial bone fracture.", ["face"], None),
