@@ -33,8 +33,8 @@ SERIES_NUMBERS_AT_MOST = 20
 def find_pointer(text: str) -> ImagePointer | None:
     """The first pointer in a sentence, or None.
 
-    English and Spanish words are read. ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image 33 of 68. Bare numbers, ``(3/45)``,
-    are a pointer only straight behind a length.
+    English and Spanish words are read. ``image 3/45`` is series 3, image 45; ``image #33/68``, with the sign, is image
+    33 of 68. Bare numbers, ``(3/45)``, are a pointer only straight behind a length, or with a series from 200 up.
     """
     if not _DIGIT.search(text):
         return None
