@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reports_gold_files import GOLD, GoldReport, read_real, read_written
+from reports.mentions import find_mentions
 from reports.parse import parse_report
 from reports.records import ParsedReport, Section, Sentence, Span
 from reports.regions import region_tree
+from reports.vocabulary import split_words
 from t3dkit.atomic import write_text
 
 NOTES = Path("shared/data/mtsamples/notes.csv")
@@ -263,9 +265,41 @@ def _show(sentence: Sentence, what: str) -> object:
     return getattr(sentence, names.get(what, what))
 
 
+def _for_peers(reports: Sequence[GoldReport]) -> dict[str, Any]:
+    """The texts, and the reader's sentences with our parser's findings in them, for a peer that negates entities."""
+    sentences = {}
+    for gold in reports:
+        sentences[gold.name] = []
+        for one in gold.sentences:
+            text = gold.text[one.span.start : one.span.end]
+            words = split_words(text)
+            found = find_mentions(text, words).findings
+            places = [(one.span.start + words[a].start, one.span.start + words[b - 1].end) for a, b in found]
+            sentences[gold.name].append((one.span.start, one.span.end, places))
+    return {"texts": {one.name: with_breaks(one.text) for one in reports}, "sentences": sentences}
+
+
+def _print_negations(reports: Sequence[GoldReport], absent: Mapping[str, Sequence[bool]]) -> int:
+    """How well a peer that only negates tells absent sentences from others, beside our parser on the same sentences."""
+    print("set | absent F1 | ours")
+    for kinds, title in SETS.items():
+        peer, ours = Counts(), Counts()
+        for gold in (one for one in reports if one.kind in kinds):
+            found = parse_report(gold.text, language="en").sentences
+            for wanted, is_absent in zip(gold.sentences, absent[gold.name], strict=True):
+                label = [1] * (wanted.assertion == "absent")
+                peer.add(label, [1] * is_absent)
+                near = [one for one in found if one.span.start < wanted.span.end and wanted.span.start < one.span.end]
+                ours.add(label, [1] * (bool(near) and all(one.assertion == "absent" for one in near)))
+        print(f"{title} | {peer.f1:.3f} | {ours.f1:.3f}")
+    return 0
+
+
 def _print_peer(reports: Sequence[GoldReport], found: Mapping[str, Any]) -> int:
     """A peer's sentences and sections; it reads both halves alike, since nobody tuned it here."""
     print(f"reports per CPU second: {found['reports_per_second']:.1f}")
+    if "absent" in found:
+        return _print_negations(reports, found["absent"])
     print("set | section F1 | sentence F1 | sentence F1 without headings")
     for kinds, title in SETS.items():
         scores, inside = Scores(), Counts()
@@ -325,7 +359,7 @@ def main(words: Sequence[str] | None = None) -> int:
     notes = find_notes()
     reports = [*read_written(), *(read_real(notes) if notes else ())]
     if arguments.dump:
-        arguments.dump.write_text(json.dumps({one.name: with_breaks(one.text) for one in reports}), encoding="utf-8")
+        arguments.dump.write_text(json.dumps(_for_peers(reports)), encoding="utf-8")
         return 0
     if arguments.peer:
         return _print_peer(reports, json.loads(arguments.peer.read_text(encoding="utf-8")))

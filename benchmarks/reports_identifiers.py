@@ -56,10 +56,13 @@ def count_known(n_wanted: int, seed: int) -> tuple[Counter[str], Counter[str], l
         person = draw_person(draw, (*FAMILY, *DOUBLE, *ORDINARY))
         patient = Deidentifier(person.known, shift_days=SHIFT_DAYS, seed=b"benchmark")
         for planted in known_variants(person):
-            out = patient.apply(plant_in(texts, planted, draw)).text
+            text = plant_in(texts, planted, draw)
+            out = patient.apply(text).text
             planted_n[planted.kind] += 1
-            squeezed = bare(out)
-            is_there = any(piece in squeezed for piece in planted.pieces if piece not in map(bare, ORDINARY))
+            # a piece may also arise from words that stand side by side: "PE. [NAME]" holds Pena
+            squeezed, host = bare(out), bare(text.replace(planted.written, "[NAME]"))
+            sought = [piece for piece in planted.pieces if piece not in map(bare, ORDINARY)]
+            is_there = any(squeezed.count(piece) > host.count(piece) for piece in sought)
             if is_there or leaks(out, [value for _, value in person.known]):
                 survived[planted.kind] += 1
                 left.append(planted.written)

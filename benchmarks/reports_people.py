@@ -158,6 +158,7 @@ def spelled_variants(family: str) -> list[str]:
     ]
     forms += [family.replace("-", " "), family.replace("-", ""), family.replace(" ", ""), family.replace(" ", "-")]
     forms += [f"{family[:3]}\u00ad{family[3:]}", f"{family[:2]}\u200b{family[2:]}", f"{family[:4]}-\n{family[4:]}"]
+    forms += [family.replace("o", "0"), family.replace("O", "0"), family.replace(" ", "\u00a0")]
     forms += [" ".join(folded.replace("'", "").replace("-", "").replace(" ", "").replace(".", "").upper())]
     return list(dict.fromkeys(form for form in forms if len(bare(form)) > 3))
 

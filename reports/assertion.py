@@ -43,8 +43,7 @@ class Judgement:
 
 
 class _Rules(NamedTuple):
-    phrases: Tries  # cues, normal, compared, terminators
-    limited: Trie[str]
+    phrases: Tries  # cues, normal, compared, terminators, limited
     restart: frozenset[str]
     verbs: frozenset[str]
     alone: frozenset[str]
@@ -78,8 +77,13 @@ def _rules(language: str) -> _Rules:
     scope = data["scope"]
     reach = {name.removeprefix("reach_"): int(n) for name, n in scope.items() if name.startswith("reach_")}
     return _Rules(
-        Tries(cues, _phrases(data["normal"]), _phrases(data["compared"]), _phrases({"phrases": scope["terminators"]})),
-        _phrases({"phrases": _spelled_out(data["limited"]["phrases"], adverbs)}),
+        Tries(
+            cues,
+            _phrases(data["normal"]),
+            _phrases(data["compared"]),
+            _phrases({"phrases": scope["terminators"]}),
+            _phrases({"phrases": _spelled_out(data["limited"]["phrases"], adverbs)}),
+        ),
         frozenset(scope["restart"]),
         frozenset(scope["verbs"]),
         frozenset(scope["alone"]),
@@ -151,22 +155,22 @@ def judge_sentence(
         The sentence tells why or after what the examination was done: what is only past says nothing about it.
     """
     rules = _rules(language)
-    cues, found_normal, compared, stops = rules.phrases.find(words)
+    cues, found_normal, compared, stops, limited = rules.phrases.find(words)
     normal = [hit for hit in found_normal if hit.value == "phrases"]
     # "if pain persists": a condition compares nothing
     is_compared = any(hit.value == "phrases" for hit in compared) and words[0].lower not in rules.conditions
-    if not findings and any(hit.start == 0 for hit in rules.none.find(words[:5])):  # "None provided."
+    if not findings and rules.none.begins(words):  # "None provided."
         return Judgement("absent", True, is_compared)
     restarts = _restarts(words, rules)
     breaks = {index for hit in stops for index in range(hit.start, hit.end)} | restarts
     judged = [_judge_finding(finding, cues, normal, words, breaks, rules) for finding in findings]
     if judged:
         assertion = min(judged, key=_POSITIVITY.__getitem__)
-        if assertion == "absent" and _is_limited_elsewhere(words, findings, breaks, rules):
+        if assertion == "absent" and _is_limited_elsewhere(limited, findings, breaks):
             assertion = "uncertain"
     else:
-        assertion = _judge_without_finding(words, cues, normal, rules)
-    if assertion != "present" and rules.neutral and not (assertion == "uncertain" and rules.limited.find(words)):
+        assertion = _judge_without_finding(words, cues, normal, rules, is_limited=bool(limited))
+    if assertion != "present" and rules.neutral and not (assertion == "uncertain" and limited):
         covered = {i for start, end in (*findings, *anatomy) for i in range(start, end)}
         covered |= {i for hit in compared for i in range(hit.start, hit.end)}
         marked, is_doubtful = Marked(words, cues, normal, breaks, restarts, covered), assertion == "uncertain"
@@ -183,17 +187,13 @@ def judge_sentence(
 
 def _is_past(words: Sequence[Word], rules: _Rules) -> bool:
     """Whether a sentence of the history tells only what was: "Status post cholecystectomy."."""
-    is_past = any(hit.start == 0 for hit in rules.past.find(words[:4]))
-    return is_past and rules.current.isdisjoint(word.lower for word in words)
+    return rules.past.begins(words) and rules.current.isdisjoint(word.lower for word in words)
 
 
-def _is_limited_elsewhere(
-    words: Sequence[Word], findings: Sequence[tuple[int, int]], breaks: set[int], rules: _Rules
-) -> bool:
+def _is_limited_elsewhere(limited: Sequence[Hit[str]], findings: Sequence[tuple[int, int]], breaks: set[int]) -> bool:
     """Whether something could not be seen that is none of the findings: "Appendix not seen, but no inflammation."."""
     return any(
-        not any(end <= hit.start and not _any_in(breaks, end, hit.start) for _, end in findings)
-        for hit in rules.limited.find(words)
+        not any(end <= hit.start and not _any_in(breaks, end, hit.start) for _, end in findings) for hit in limited
     )
 
 
@@ -280,8 +280,9 @@ def _judge_without_finding(
     cues: Sequence[Hit[frozenset[str]]],
     normal: Sequence[Hit[str]],
     rules: _Rules,
+    *,
+    is_limited: bool,
 ) -> Assertion:
-    is_limited = bool(rules.limited.find(words))
     if normal and not (is_limited and rules.neutral):
         return "absent"
     # "no cortical thinning": what is denied is in no list, but it is denied; a bare "not" may deny anything

@@ -81,9 +81,10 @@ def find_mentions(
     """
     lexicon = vocabulary(language)
     small = lexicon.grammar
-    hits = [_settle(hit, words, lexicon) for hit in lexicon.terms.find(words)]
+    terms, also = lexicon.both.find(words)
+    hits = [_settle(hit, words, lexicon) for hit in terms]
     anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
-    anatomy += [Mention(hit.start, hit.end, stem, "anatomy") for hit in lexicon.also.find(words) for stem in hit.value]
+    anatomy += [Mention(hit.start, hit.end, stem, "anatomy") for hit in also for stem in hit.value]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
     if _LEVEL.search(text):
         anatomy += [Mention(*level, kind="anatomy") for level in vertebral_levels(text, words)]

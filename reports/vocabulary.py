@@ -93,6 +93,10 @@ class Trie(Generic[T]):
                 free = hit.end
         return hits
 
+    def begins(self, words: Sequence[Word]) -> bool:
+        """Whether a term stands at the first of `words`."""
+        return bool(words) and _longest(self._root.get(words[0].lower), words, 0) is not None
+
 
 def _longest(node: Mapping[str, Any] | None, words: Sequence[Word], at: int) -> Hit[Any] | None:
     """The longest term at word `at`, whose first word leads to `node`."""
@@ -183,8 +187,9 @@ class Vocabulary:
         The small words of the language.
     near : frozenset of str
         Words that may stand between a node and its station.
-    also : Trie of tuple of str
-        Terms that name more than their own region -> the stems besides: a hiatal hernia is in the diaphragm too.
+    both : Tries
+        `terms`, and those that name more than their own region with the stems besides: a hiatal hernia is in the
+        diaphragm too.
     """
 
     terms: Trie[Term]
@@ -194,7 +199,7 @@ class Vocabulary:
     n_concepts: int
     grammar: Grammar
     near: frozenset[str]
-    also: Trie[tuple[str, ...]]
+    both: Tries
 
 
 def _plural(name: str) -> str:
@@ -253,8 +258,8 @@ def vocabulary(language: str = ENGLISH) -> Vocabulary:
         for name in names:
             _add(terms, name, Term("ignore", concept))
     near = frozenset(anatomy["nodes"]["near"])
-    also = _also(anatomy["also"], makes_plurals=small.makes_plurals)
-    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near, also)
+    both = Tries(terms, _also(anatomy["also"], makes_plurals=small.makes_plurals))
+    return Vocabulary(terms, unsided, stations, _meanings(findings["ambiguous"]), n_concepts, small, near, both)
 
 
 def _also(table: Mapping[str, Sequence[str]], *, makes_plurals: bool) -> Trie[tuple[str, ...]]:
