@@ -44,7 +44,7 @@ _SHORT_YEAR = re.compile(
     rf"(?:(?!\w){_UNIT}|(?=-\d{{1,2}}/\d{{1,2}}/\d\d)|(?=[A-Z]:))"
 )
 _SHORT_DASHED = re.compile(rf"(?<![\w./-])(?P<a>\d{{1,2}})(?P<s>-)(?P<b>\d{{1,2}})-(?P<y>\d\d)(?!\w|-){_UNIT}")
-_NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"
+_NO_VERSION = r"(?<!version )(?<!ersion: )(?<!release )(?<!oftware )(?<! v )(?<! v\.)(?<!section )(?<!item )(?<!table )(?<!rev )(?<!rev\. )(?<!level )"  # noqa: E501
 _DOTTED = re.compile(
     rf"(?<![\w./-]){_NO_VERSION}(?P<a>\d{{1,2}})(?P<s>\.)(?P<b>\d{{1,2}})\.(?P<y>\d\d)(?!\w|\.\d){_UNIT}", re.IGNORECASE
 )
@@ -54,20 +54,20 @@ _SPACED = re.compile(
     rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
 )
 _APART = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"
+    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"  # noqa: E501
 )
 _CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
 _DAY_RANGE = re.compile(
-    rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])"
+    rf"(?<![\w./-])(?:{_DAY}/{_DAY} ?- ?{_DAY}/{_DAY}/(?:{_YEAR}|\d\d)|{_DAY} ?- ?{_DAY}[./]{_DAY}[./](?:{_YEAR}|\d\d))(?![\w/-])"  # noqa: E501
 )
 """Days of which only the last has its year."""
 _NAMED_DAY = re.compile(
-    rf"(?<![\w./-])(?!1/[234]|2/3|3/4)(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?= (?:CT|MRI?|PET|exam|study|scan|film|x-?ray|radiograph|visit|admission|surgery)\b)",
+    rf"(?<![\w./-])(?!1/[234]|2/3|3/4)(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?= (?:CT|MRI?|PET|exam|study|scan|film|x-?ray|radiograph|visit|admission|surgery)\b)",  # noqa: E501
     re.IGNORECASE,
 )
 _ROMAN_MONTHS = ("I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 _ROMAN = re.compile(
-    rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"
+    rf"(?<![\w./-])(?P<d>{_DAY})(?P<s>\.? |[./-])(?P<m>X?(?:I{{1,3}}|I?V|VI{{1,3}}|IX)|X)(?P<t>\.? |[./-])(?P<y>{_YEAR}|(?<=[./-])\d\d)(?!\w|\.\d){_UNIT}"  # noqa: E501
 )
 _PACKED = re.compile(rf"(?<![^\W_])(?P<y>{_YEAR})(?P<m>0[1-9]|1[0-2])(?P<d>0[1-9]|[12]\d|3[01])(?=T\d{{4}}|(?![^\W_]))")
 _MONTH_YEAR = re.compile(
@@ -82,7 +82,7 @@ _ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
 _ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
 _ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
 _CUED_DAY = re.compile(
-    rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"
+    rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"  # noqa: E501
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|LMP:|EDD:|DOS:|vom)"
     rf"[ \t]{{1,2}}(?P<hide>(?P<m>0?[1-9]|1[0-2])(?P<s>/)(?P<d>{_DAY}))(?![\d/-]|\.\d){_UNIT}"
     rf"(?! ?(?:strength|of|power|leads?))",
@@ -312,7 +312,7 @@ def _worded_patterns() -> tuple[re.Pattern[str], ...]:
         re.compile(rf"(?<![\w.])(?P<d>{_DAY}){suffix}{gap}{month}(?:,? ?-?/? ?| de | del ){year}(?!\w)", re.IGNORECASE),
         # March 3rd, 2020; March the 3rd, 2020; Mar-03-2020; MAR032020
         re.compile(
-            rf"(?<!\w){month}(?:[ \t\n./-]{{1,2}}(?:the )?(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n./-],?| of )|(?P<e>\d\d)(?={_YEAR})){year}(?!\w)",
+            rf"(?<!\w){month}(?:[ \t\n./-]{{1,2}}(?:the )?(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n./-],?| of )|(?P<e>\d\d)(?={_YEAR})){year}(?!\w)",  # noqa: E501
             re.IGNORECASE,
         ),
         # 2020 March 3, 2020-Mar-03, 2020Mar03
@@ -356,7 +356,7 @@ def _spelled_patterns() -> tuple[re.Pattern[str], ...]:
         "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen|"
         "twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|thousand|and|oh|o"
     )
-    year = rf"(?:,?[ \t\n]{{1,2}}(?:{_YEAR}|(?:two thousand|nineteen|twenty|eighteen)(?:[ \t\n-]{{1,2}}(?:{number})){{0,4}}))?"
+    year = rf"(?:,?[ \t\n]{{1,2}}(?:{_YEAR}|(?:two thousand|nineteen|twenty|eighteen)(?:[ \t\n-]{{1,2}}(?:{number})){{0,4}}))?"  # noqa: E501
     month = rf"(?:{_month_names()})\.?"
     until = rf"{_DAY}(?:st|nd|rd|th)?(?: ?- ?| to | and ){_DAY}(?:st|nd|rd|th)?"
     numbers = rf"(?:,? ?(?:{_YEAR}|'\d\d))?"

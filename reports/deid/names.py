@@ -298,7 +298,7 @@ class _Pass:
         return bool(before) and before[-1] not in ".:;!?\n-*)(•#," and len(token) > 2
 
     def _beside_initial(self, index: int) -> bool:
-        """Whether an initial of the name with its full stop stands beside the capitalised word: "Root, D.", "E. Small"."""
+        """Whether an initial of the name with its full stop stands beside the capitalised word: "Root, D.", "E. Small"."""  # noqa: E501
         if not self.tokens[index][2][0].isupper():
             return False
         for place, gaps in ((index - 1, (". ", ".")), (index + 1, (", ", ","))):

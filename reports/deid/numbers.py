@@ -31,7 +31,7 @@ def phone_needles(value: str) -> set[str]:
 
 
 def id_needles(value: str) -> set[str]:
-    """An id without separators, with and without leading zeros, and its long runs of digits; empty when it has no digit."""
+    """An id without separators, with and without leading zeros, and its long runs of digits; empty when it has no digit."""  # noqa: E501
     squeezed = "".join(TOKEN.findall(fold(value).text)).lower()
     runs = [run.lstrip("0") for run in re.findall(r"\d{1,64}", squeezed)]
     whole = squeezed.lstrip("0") if runs else ""

@@ -5,7 +5,7 @@ a name without a title, a label or credentials.
 
 Every word is graded once: a name of the lists, a name that is also a word, neither, or a word. From each word that may
 begin a name the longest run of name parts is read; what stands before and after tells how sure the parts must be.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
 _SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
-_ENDINGS = (
+_ENDINGS: tuple[str, ...] = (
     "ology",
     "ologist",
     "ologists",
@@ -313,6 +313,8 @@ class People:
         if low not in cues().titles and low not in cues().plural_titles:
             return False
         gap = self._gap(index)
+        if index and low == "ms" and self._low[index - 1].isdigit():
+            return False  # milliseconds
         if (word in _MODALITY_TITLES or (low in ("mr", "ms") and word.islower())) and not gap.startswith("."):
             return False
         return _TITLE_GAP.fullmatch(gap) is not None and (low in _LOWER_TITLES or word[0].isupper())
@@ -352,7 +354,7 @@ class People:
         return Sign.NONE
 
     def _names_a_role(self, index: int) -> bool:
-        """Whether the label that ends before `index` speaks of a person: "Name on wristband:", "Doctor who ordered:"."""
+        """Whether the label that ends before `index` speaks of a person: "Name on wristband:", "Doctor who ordered:"."""  # noqa: E501
         start = max(0, index - 5)
         while start < index - 1 and any(
             mark in self._text[self._words[start][1] : self._words[index - 1][0]] for mark in ".,;:\n"
@@ -529,7 +531,7 @@ class People:
         near = [word for _, _, word in self._words[max(0, place - 3) : place + 4] if len(word) > 1 and word.isalpha()]
         return sum(word.isupper() for word in near) > len(near) - 1
 
-    # --- what stands behind, and the verdict ----------------------------------------------------------------------------
+    # --- what stands behind, and the verdict ----------------------------------------------------------------------------  # noqa: E501
 
     def _after(self, first: int, stop: int) -> Sign:
         if stop >= len(self._words):
