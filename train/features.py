@@ -102,7 +102,7 @@ def read_volume(path: Path, contract: dict[str, Any]) -> tuple[np.ndarray, np.nd
     """
     try:
         image = nibabel.as_closest_canonical(nibabel.load(path))
-        voxels, affine = np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=float)  # type: ignore[attr-defined]
+        voxels, affine = np.asanyarray(image.dataobj), np.asarray(image.affine, dtype=float)
     except (OSError, EOFError, ImageFileError, HeaderDataError, ValueError):
         raise ConfigError(f"{path} cannot be read as a NIfTI") from None
     if voxels.ndim != 3:
