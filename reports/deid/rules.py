@@ -137,7 +137,9 @@ def _places() -> dict[str, frozenset[str]]:
 
 def _is_no_word(hidden: str) -> bool:
     """A login: letters that are no word."""
-    return not is_word(hidden.lower())
+    return not (
+        is_word(hidden.lower()) or hidden.endswith(("ous", "ic", "al", "ive", "ary", "ing", "ion", "ine", "ase", "ide"))
+    )
 
 
 def _is_domain(hidden: str) -> bool:
