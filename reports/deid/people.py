@@ -345,7 +345,7 @@ class People:
             if gap.rstrip().endswith(('"', "(")):
                 return Sign.WEAK
             return Sign.WEAK if low in cues().weak else Sign.NONE
-        if low == "s" and gap.strip() == "/":
+        if low == "s" and gap.startswith("/") and gap.strip() == "/" and gap != "/":
             return Sign.LABEL  # /s/ Jane Doe
         if _COMMA_GAP.fullmatch(gap):
             if low in _CLOSINGS and "(" not in gap:
