@@ -71,10 +71,11 @@ def find_blocks(text: str, lists: Lists = NO_LISTS) -> list[Block]:
     if text[:first].strip(_BLANK):
         blocks += _preamble(text[:first], found, language)
     narrative: SectionName = blocks[-1].section if blocks else "other"
+    has_findings = _has_findings(found)
     for index, heading in enumerate(found):
         end = found[index + 1].start if index + 1 < len(found) else len(text)
         stop = _line_bound_end(heading, text, end, language)
-        if stop is None and heading.resolved.name in _BACKGROUND and not _has_findings(found):
+        if stop is None and heading.resolved.name in _BACKGROUND and not has_findings:
             stop = _background_end(text, heading.body, end, language)
         section = blocks[-1].section if blocks else None
         block = _block(heading, section, text, end if stop is None else stop)
