@@ -161,19 +161,21 @@ def _listed(words_: set[str]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write both files."""
+    """Write both files; nothing where the sources are not given."""
+    if not arguments:
+        print("wants --faker and --scowl; see the module", file=sys.stderr)
+        return 0
     parser = argparse.ArgumentParser(prog="python -m benchmarks.derive_deid_words")
     parser.add_argument("--faker", type=Path, required=True)
     parser.add_argument("--scowl", type=Path, required=True)
     paths = parser.parse_args(arguments)
     given, family = people(paths.faker)
+    licence = tomllib.loads((LEXICON / "deid_people.toml").read_text(encoding="utf-8"))["notice"]
     notice = (paths.scowl / "Copyright").read_text(encoding="utf-8")
     (LEXICON / "deid_people.toml").write_text(
         "# Given and family names, in lower case without marks, each word of a name by itself. Made by benchmarks.derive_deid_words.\n"  # noqa: E501
         'source = "names of the locales of Faker 40.63.0 (https://github.com/joke2k/faker)"\nlicense = "MIT"\n'
-        'notice = "Copyright (c) 2012 Daniele Faraglia; Permission is hereby granted, free of charge, to any person obtaining a copy of this '  # noqa: E501
-        "software, to deal in the Software without restriction, provided that this notice is included; it comes without warranty of any "  # noqa: E501
-        f'kind"\ngiven = {_listed(given)}family = {_listed(family)}',
+        f"notice = '''\n{licence}'''\ngiven = {_listed(given)}family = {_listed(family)}",
         encoding="utf-8",
     )
     english = words(paths.scowl, given | family)
@@ -193,4 +195,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))
