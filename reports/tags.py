@@ -359,7 +359,8 @@ def _sharper(code: str, headed: set[str], *, is_own: bool) -> set[str]:
     tree = region_tree()
     if is_own:
         return {one for one in headed if one != code and tree.is_within(one, code)}
-    return headed & ({tree.sided(code, "left"), tree.sided(code, "right")} - {code})
+    sided = {tree.sided(code, "left"), tree.sided(code, "right")}
+    return headed & sided if code not in sided else set()
 
 
 def _laterality(spoken: set[str], mentions: Sequence[tuple[Mention, set[str]]], regions: set[str]) -> Laterality | None:

@@ -181,3 +181,12 @@ def test_real_ct_reports_are_sectioned_and_located(real_notes: dict[str, tuple[s
 def test_german_templates_do_not_crash(german_templates: list[str]) -> None:
     for text in german_templates:
         check(parse_report(text), text)
+
+
+def test_a_sentence_that_names_its_own_side_does_not_take_that_of_the_label_before_it() -> None:
+    parsed = parse_report("FINDINGS:\nRUL: 8 mm nodule. 1.2 cm solid nodule, LUL.\nHeart normal.", language="en")
+    assert [(one.regions, one.laterality) for one in parsed.sentences] == [
+        (("lung_upper_lobe_right",), "right"),
+        (("lung_upper_lobe_left",), "left"),
+        (("heart",), None),
+    ]
