@@ -1,14 +1,20 @@
 """Data sets for tests of the audit, written through the contract: one of two pairs, one of very many."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from starlette.testclient import TestClient
 
+from curation.audit.server import COOKIE, application
 from curation.contract import SCHEMA_VERSION, TABLES
 from t3dkit.tables import write_table
 
+TOKEN = "a-token-of-this-test"
+BASE = "http://127.0.0.1:8999"
 HOSTILE = "<script>alert('x')</script>"
 TEXTS = (
     "FINDINGS:\nThe liver is normal. There is a 12 mm nodule in the right upper lobe.\n",
@@ -26,6 +32,14 @@ SPANS = tuple(
     )
 )
 REGIONS = ((("liver",), ("lung_upper_lobe_right",)), (("spleen",), ("pleura_left", "pleura_right")))
+
+
+@contextmanager
+def signed_in(root: Path) -> Iterator[TestClient]:
+    """A client that has shown the token of the audit of `root`."""
+    with TestClient(application(root, token=TOKEN, port=8999), base_url=BASE) as client:
+        client.cookies.set(COOKIE, TOKEN)
+        yield client
 
 
 def write_small_dataset(root: Path) -> Path:

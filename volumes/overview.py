@@ -39,10 +39,9 @@ def inspect_source(source: Source, progress: Progress, *, show: bool = True) -> 
             lost.append(("convert", [image.file], problem.reason, problem.detail))
     dropped_rows = [series_table.dropped_file(drop) for drop in plan.scan.dropped]
     dropped_rows += lost_files(lost, kept)
-    if show:
-        _show(rows)
     summary = summarise(plan.scan.n_files, rows, dropped_rows, n_kept_files=len(kept))
     if show:
+        _show(rows)
         for line in told(summary, kept="may become volumes"):
             progress.say(line)
     return summary

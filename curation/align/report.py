@@ -113,9 +113,11 @@ def _measurements(
     """Lengths in sentences on a located region: how many fit into its box, and how long they are beside it."""
     shares = []
     for row, volume_id in mine:
-        lengths = [box for box in _boxes_mm(row, volume_id, boxes, volumes)]
-        if row["measurements_mm"] and lengths:
-            shares.append(max(row["measurements_mm"]) / max(float(np.linalg.norm(size)) for _, size in lengths))
+        if not row["measurements_mm"]:
+            continue
+        diagonals = [float(np.linalg.norm(size)) for _, size in _boxes_mm(row, volume_id, boxes, volumes)]
+        if diagonals:
+            shares.append(max(row["measurements_mm"]) / max(diagonals))
     return {
         "n": len(shares),
         "fit": round(float(np.mean(np.array(shares) <= SIZE_SLACK)), 3) if shares else None,

@@ -294,7 +294,8 @@ class _Pass:
             return self._gap(index) == " "
         if token.lower() not in words().ordinary:
             return True  # short names such as Li or Vu: no word of the language
-        before = self.text[: self.tokens[index][0]][-3:].rstrip(" \t")
+        start = self.tokens[index][0]
+        before = self.text[max(0, start - 3) : start].rstrip(" \t")
         return bool(before) and before[-1] not in ".:;!?\n-*)(•#," and len(token) > 2
 
     def _beside_initial(self, index: int) -> bool:

@@ -33,58 +33,15 @@ _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
 _SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
-_ENDINGS: tuple[str, ...] = (
-    "ology",
-    "ologist",
-    "ologists",
-    "iatrics",
-    "iatry",
-    "iatrist",
-    "surgery",
-    "ectomy",
-    "oscopy",
-    "graphy",
-    "itis",
-    "osis",
-)
-_ENDINGS += (
-    "pathy",
-    "plasty",
-    "gram",
-    "grams",
-    "ation",
-    "ations",
-    "emia",
-    "aemia",
-    "uria",
-    "algia",
-    "ostomy",
-    "otomy",
-    "oses",
-    "oma",
-    "omas",
-    "omatous",
-)
-_ENDINGS += (
-    "ated",
-    "ating",
-    "ically",
-    "ically",
-    "ness",
-    "ment",
-    "ments",
-    "eous",
-    "ious",
-    "aceous",
-    "scopic",
-    "graphic",
-    "genic",
-    "trophy",
-    "trophic",
-    "plasia",
-    "plastic",
-    "megaly",
-)
+SPECIALTIES = (
+    "ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis",
+)  # fmt: skip
+"""Endings of what doctors are, do and diagnose."""
+_ENDINGS = (
+    *SPECIALTIES, "pathy", "plasty", "gram", "grams", "ation", "ations", "emia", "aemia", "uria", "algia", "ostomy",
+    "otomy", "oses", "oma", "omas", "omatous", "ated", "ating", "ically", "ness", "ment", "ments", "eous", "ious",
+    "aceous", "scopic", "graphic", "genic", "trophy", "trophic", "plasia", "plastic", "megaly",
+)  # fmt: skip
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}[- ]?(?:y\b|yo\b|y/o|years?\b|yr)", re.IGNORECASE)
 _CONTACT = re.compile(r"(?:pager|ext|x\d{3}|phone|tel|cell|beeper|badge|extension|npi|mobile|fax)", re.IGNORECASE)
@@ -223,9 +180,9 @@ def is_word(word: str) -> bool:
     lists = cues()
     if word in lists.english or word in lists.roles or word in lists.titles or word in lists.credentials:
         return True
-    if word.endswith("s") and word[:-1] in lists.english and word not in lists.given | lists.family:
-        return True
-    return len(word) > 6 and word.endswith(_ENDINGS) and word not in lists.given and word not in lists.family
+    is_name = word in lists.given or word in lists.family
+    is_formed = (word.endswith("s") and word[:-1] in lists.english) or (len(word) > 6 and word.endswith(_ENDINGS))
+    return is_formed and not is_name
 
 
 @cache
@@ -268,14 +225,15 @@ class People:
                 index += 1
                 continue
             sign = self._before(index)
-            if last >= 0 and self._continues(last, index):
+            is_listed = last >= 0 and self._continues(last, index)
+            if is_listed:
                 sign = max(sign, Sign.STRONG if last_sign >= Sign.LABEL else Sign.WEAK)
             run = self._read(index, sign)
             if run is None or not self._is_person(run, max(sign, self._after(run.first, run.stop))):
                 index += 1
                 continue
             yield Finding(self._words[run.first][0], self._words[run.stop - 1][1], "NAME")
-            last_sign = last_sign if last >= 0 and self._continues(last, index) else sign
+            last_sign = last_sign if is_listed else sign
             index = last = run.stop
 
     def _may_begin(self, index: int) -> bool:
@@ -560,7 +518,7 @@ class People:
 
     def _starts_line(self, index: int) -> bool:
         start = self._words[index][0]
-        return not self._text[max(self._text.rfind("\n", 0, start) + 1, start - 8) : start].strip(" -*~_\t")
+        return not self._text[max(0, start - 8) : start].rpartition("\n")[2].strip(" -*~_\t")
 
     def _fills_line(self, run: _Run) -> bool:
         end = self._words[run.stop - 1][1]
@@ -623,7 +581,7 @@ class People:
     def _has_dotted_initial(self, run: _Run) -> bool:
         """Whether an initial with a full stop stands in the run: "T. Mabuso", "Mabuso, T."."""
         places = (place for place in range(run.first, run.stop) if len(self._low[place]) == 1)
-        return any(self._text[self._words[place][1] :][:1] == "." for place in places)
+        return any(self._text.startswith(".", self._words[place][1]) for place in places)
 
     def _is_title_case(self, run: _Run) -> bool:
         real = [

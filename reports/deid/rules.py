@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 
 from reports.deid.findings import Finding
-from reports.deid.people import cues, is_word
+from reports.deid.people import SPECIALTIES, cues, is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
@@ -30,8 +30,6 @@ _MACROS["{FULL}"] = _MACROS["{WORD}"] + "(?:,?" + _GAP + _PARTICLE + _MACROS["{W
 _LEVELS = re.compile(r"(?:[CTLS]\d{1,2}[-/]?){1,6}", re.IGNORECASE)
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LOOK_BACK = 24
-_SPECIALTY: tuple[str, ...] = ("ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy")
-_SPECIALTY += ("oscopy", "graphy", "itis", "osis")
 _PART = re.compile(r"[A-Za-z][A-Za-z'-]*")
 _PAIR = re.compile(
     r"(?<![\w])([A-Z][a-z]{1,14}|[A-Z]{2,15})[ \t]{1,2}(?:[A-Z]\.?[ \t])?([A-Z][A-Za-z'-]{1,30})(?![\w])"
@@ -249,7 +247,7 @@ def _has_noun(following: Sequence[re.Match[str]]) -> bool:
 
 def _is_ordinary(word: str) -> bool:
     """Whether a word names a thing, a department or a heading: listed, or built like a specialty or procedure."""
-    return word in words().ordinary or word in words().titles or word.removesuffix("'s").endswith(_SPECIALTY)
+    return word in words().ordinary or word in words().titles or word.removesuffix("'s").endswith(SPECIALTIES)
 
 
 def _place(text: str, match: re.Match[str]) -> tuple[int, int]:

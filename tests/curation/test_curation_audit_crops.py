@@ -7,19 +7,14 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from audit_data import write_small_dataset
+from audit_data import BASE, signed_in, write_small_dataset
 from PIL import Image
-from starlette.testclient import TestClient
 
 from curation.audit import crops
 from curation.audit.casebook import Casebook
 from curation.audit.crops import NoCropsError, crop_png, draws_of
-from curation.audit.server import COOKIE, application
 from curation.audit.slices import grey
 from curation.contract import Dataset
-
-TOKEN = "a-token-of-this-test"
-BASE = "http://127.0.0.1:8999"
 
 
 @pytest.fixture
@@ -29,8 +24,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def client(root):
-    with TestClient(application(root, token=TOKEN, port=8999), base_url=BASE) as made:
-        made.cookies.set(COOKIE, TOKEN)
+    with signed_in(root) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ import time
 import nibabel as nib
 import numpy as np
 import pytest
-from audit_data import write_small_dataset
+from audit_data import BASE, TOKEN, write_small_dataset
 from starlette.testclient import TestClient
 
 from curation.audit.serve import Place, require_safe
@@ -19,13 +19,11 @@ from curation.contract import TABLES, Dataset, private_folder
 from t3dkit.errors import ConfigError
 from t3dkit.tables import write_table
 
-TOKEN = "a-token-of-this-test"
 PAGES = (
     "/", "/sheet", "/distributions", "/sample", "/agreement", "/drops", "/case/pair-0", "/slice/volume-0/axial/1.png",
     "/thumbnail/volume-0.png", "/volume/volume-0", "/assets/niivue.js", "/assets/audit.js", "/assets/audit.css",
     "/assets/icon.svg", "/no-such-page",
 )  # fmt: skip
-BASE = "http://127.0.0.1:8999"
 
 
 @pytest.fixture

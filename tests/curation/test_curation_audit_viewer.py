@@ -11,17 +11,12 @@ import tarfile
 import nibabel as nib
 import numpy as np
 import pytest
-from audit_data import write_small_dataset
-from starlette.testclient import TestClient
+from audit_data import signed_in, write_small_dataset
 
 from curation.audit import pages, server, viewer
 from curation.audit.casebook import Casebook
-from curation.audit.server import COOKIE, application
 from curation.contract import TABLES, Dataset
 from t3dkit.tables import write_table
-
-TOKEN = "a-token-of-this-test"
-BASE = "http://127.0.0.1:8999"
 
 
 def package(*, without=""):
@@ -102,8 +97,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def client(root):
-    with TestClient(application(root, token=TOKEN, port=8999), base_url=BASE) as made:
-        made.cookies.set(COOKIE, TOKEN)
+    with signed_in(root) as made:
         yield made
 
 

@@ -5,12 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from audit_data import write_many, write_small_dataset
+from audit_data import signed_in, write_many, write_small_dataset
 from scipy import stats
-from starlette.testclient import TestClient
 
 from curation.audit.sampling import draw, more_needed, rate, wilson
-from curation.audit.server import COOKIE, application
 from curation.audit.worklist import FACETS, Filter, Worklist
 from curation.contract import Dataset
 
@@ -27,9 +25,7 @@ def many(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(many):
-    app = application(many.root, token="t" * 20, port=8999)
-    with TestClient(app, base_url="http://127.0.0.1:8999") as made:
-        made.cookies.set(COOKIE, "t" * 20)
+    with signed_in(many.root) as made:
         yield made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hospital import CONFIG, KEY, StudyPlan, tree_hash, write_export
+from warm_process import WarmProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 N_POINTS = int(os.environ.get("T3DKIT_KILLS", "4"))
@@ -97,28 +97,15 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Harness:
-    """The warm process."""
+class Harness(WarmProcess):
+    """The warm process of `HARNESS`."""
 
     def __init__(self, export: Path, folder: Path) -> None:
         program = HARNESS.replace("REPOSITORY", repr(str(REPOSITORY)))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program, str(export), str(folder)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
-        )  # fmt: skip
+        super().__init__(["-c", program, str(export), str(folder)], REPOSITORY)
 
     def order(self, name: str, at: int = -1, fault: str = "") -> dict:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps({"name": name, "at": at, "fault": fault}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream:
-                stream.close()
-        self.process.wait(timeout=60)
+        return self.ask(name=name, at=at, fault=fault)
 
 
 @pytest.mark.parametrize("fault", ["kill", "ENOSPC", "EIO"])

@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from compressed import compress
 from hospital import KEY, StudyPlan, report_row, write_reports, write_study
+from warm_process import WarmProcess
 
 N_STUDIES = 12
 N_POINTS = int(os.environ.get("T3DKIT_KILLS", "5"))
@@ -45,30 +43,14 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-class Harness:
+class Harness(WarmProcess):
     """The warm process of `kill_harness`."""
 
     def __init__(self, export: Path, folder: Path) -> None:
-        program = Path(__file__).with_name("kill_harness.py")
-        self.process = subprocess.Popen(
-            [sys.executable, str(program), str(export), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__([str(Path(__file__).with_name("kill_harness.py")), str(export), str(folder)])
 
     def order(self, name: str, *kills: tuple[str, float]) -> dict:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps({"name": name, "kills": kills}) + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream:
-                stream.close()
-        self.process.wait(timeout=60)
+        return self.ask(name=name, kills=kills)
 
 
 @pytest.mark.timeout(300 + 60 * N_POINTS)
