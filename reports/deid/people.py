@@ -34,7 +34,8 @@ _LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
 _SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MODALITY_TITLES = frozenset(["MR", "MS"])
 SPECIALTIES = (
-    "ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis", "osis",
+    "ology", "ologist", "ologists", "iatrics", "iatry", "iatrist", "surgery", "ectomy", "oscopy", "graphy", "itis",
+    "osis",
 )  # fmt: skip
 """Endings of what doctors are, do and diagnose."""
 _ENDINGS = (
