@@ -17,7 +17,7 @@ from volumes.reasons import Flag, RepairCode
 from volumes.records import Grid, SliceMap, Stack, Volume
 from volumes.resample import Resampled, is_straight, native, resample
 
-STAGE_VERSION = 3
+STAGE_VERSION = 4
 """Raised by one whenever the same stack and grid would give other bytes."""
 
 VENDORS = {

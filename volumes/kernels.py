@@ -86,34 +86,35 @@ def apply_table(codes: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
 
 
 @compiled
-def _value(code, shift, low, high):  # type: ignore[no-untyped-def]
-    """A code plus `shift`, held within `low` and `high`."""
-    return min(max(np.float32(code) + shift, low), high)
+def _held(code, low, high):  # type: ignore[no-untyped-def]
+    """A code held within `low` and `high`; compared as the 16-bit integer that it is, which costs a fourth."""
+    return np.float32(min(max(code, low), high))
 
 
 @compiled
-def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ignore[no-untyped-def]
-    """line = sum over t in [begin, end) of weights[t] * (value of source[first + t, y] - fill); unrolled to three."""
+def _mix_slices(source, y, first, begin, end, weights, codes, offset, line):  # type: ignore[no-untyped-def]
+    """line = sum over t in [begin, end) of weights[t] * (source[first + t, y] within `codes` + offset)."""
     n, a = line.size, begin
-    shift, low, high, fill = scale[0], scale[1], scale[2], scale[3]
+    low, high = codes[0], codes[1]
     if end - begin == 1:
         w0, s0 = weights[a], source[first + a, y]
+        all_offset = w0 * offset
         for x in range(n):
-            line[x] = w0 * (_value(s0[x], shift, low, high) - fill)
+            line[x] = w0 * _held(s0[x], low, high) + all_offset
     elif end - begin == 2:
         w0, s0 = weights[a], source[first + a, y]
         w1, s1 = weights[a + 1], source[first + a + 1, y]
+        all_offset = (w0 + w1) * offset
         for x in range(n):
-            line[x] = w0 * (_value(s0[x], shift, low, high) - fill) + w1 * (_value(s1[x], shift, low, high) - fill)
+            line[x] = w0 * _held(s0[x], low, high) + w1 * _held(s1[x], low, high) + all_offset
     elif end - begin == 3:
         w0, s0 = weights[a], source[first + a, y]
         w1, s1 = weights[a + 1], source[first + a + 1, y]
         w2, s2 = weights[a + 2], source[first + a + 2, y]
+        all_offset = (w0 + w1 + w2) * offset
         for x in range(n):
             line[x] = (
-                w0 * (_value(s0[x], shift, low, high) - fill)
-                + w1 * (_value(s1[x], shift, low, high) - fill)
-                + w2 * (_value(s2[x], shift, low, high) - fill)
+                w0 * _held(s0[x], low, high) + w1 * _held(s1[x], low, high) + w2 * _held(s2[x], low, high) + all_offset
             )
     else:
         for x in range(n):
@@ -121,7 +122,50 @@ def _mix_slices(source, y, first, begin, end, weights, scale, line):  # type: ig
         for t in range(begin, end):
             w0, s0 = weights[t], source[first + t, y]
             for x in range(n):
-                line[x] += w0 * (_value(s0[x], shift, low, high) - fill)
+                line[x] += w0 * (_held(s0[x], low, high) + offset)
+
+
+@compiled
+def _mix_rows(ring, slots, weights, row):  # type: ignore[no-untyped-def]
+    """row = sum over t of weights[t] * ring[slots[t]]; unrolled, so that `row` is written once."""
+    n = row.size
+    if slots.size == 1:
+        w0, r0 = weights[0], ring[slots[0]]
+        for x in range(n):
+            row[x] = w0 * r0[x]
+    elif slots.size == 2:
+        w0, r0 = weights[0], ring[slots[0]]
+        w1, r1 = weights[1], ring[slots[1]]
+        for x in range(n):
+            row[x] = w0 * r0[x] + w1 * r1[x]
+    elif slots.size == 3:
+        w0, r0 = weights[0], ring[slots[0]]
+        w1, r1 = weights[1], ring[slots[1]]
+        w2, r2 = weights[2], ring[slots[2]]
+        for x in range(n):
+            row[x] = w0 * r0[x] + w1 * r1[x] + w2 * r2[x]
+    elif slots.size == 4:
+        w0, r0 = weights[0], ring[slots[0]]
+        w1, r1 = weights[1], ring[slots[1]]
+        w2, r2 = weights[2], ring[slots[2]]
+        w3, r3 = weights[3], ring[slots[3]]
+        for x in range(n):
+            row[x] = w0 * r0[x] + w1 * r1[x] + w2 * r2[x] + w3 * r3[x]
+    elif slots.size == 5:
+        w0, r0 = weights[0], ring[slots[0]]
+        w1, r1 = weights[1], ring[slots[1]]
+        w2, r2 = weights[2], ring[slots[2]]
+        w3, r3 = weights[3], ring[slots[3]]
+        w4, r4 = weights[4], ring[slots[4]]
+        for x in range(n):
+            row[x] = w0 * r0[x] + w1 * r1[x] + w2 * r2[x] + w3 * r3[x] + w4 * r4[x]
+    else:
+        for x in range(n):
+            row[x] = np.float32(0.0)
+        for t in range(slots.size):
+            w0, r0 = weights[t], ring[slots[t]]
+            for x in range(n):
+                row[x] += w0 * r0[x]
 
 
 @compiled
@@ -133,45 +177,46 @@ def _along_row(row, first, weights, values):  # type: ignore[no-untyped-def]
     n, taps = weights.shape
     if taps == 2:
         for x in range(n):
-            f = np.uint64(first[x])
-            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)]
+            f = first[x]
+            values[x] = weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint32(1)]
     elif taps == 3:
         for x in range(n):
-            f = np.uint64(first[x])
+            f = first[x]
             values[x] = (
-                weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint64(1)] + weights[x, 2] * row[f + np.uint64(2)]
+                weights[x, 0] * row[f] + weights[x, 1] * row[f + np.uint32(1)] + weights[x, 2] * row[f + np.uint32(2)]
             )
     elif taps == 4:
         for x in range(n):
-            f = np.uint64(first[x])
+            f = first[x]
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + np.uint64(1)]
-                + weights[x, 2] * row[f + np.uint64(2)]
-                + weights[x, 3] * row[f + np.uint64(3)]
+                + weights[x, 1] * row[f + np.uint32(1)]
+                + weights[x, 2] * row[f + np.uint32(2)]
+                + weights[x, 3] * row[f + np.uint32(3)]
             )
     elif taps == 5:
         for x in range(n):
-            f = np.uint64(first[x])
+            f = first[x]
             values[x] = (
                 weights[x, 0] * row[f]
-                + weights[x, 1] * row[f + np.uint64(1)]
-                + weights[x, 2] * row[f + np.uint64(2)]
-                + weights[x, 3] * row[f + np.uint64(3)]
-                + weights[x, 4] * row[f + np.uint64(4)]
+                + weights[x, 1] * row[f + np.uint32(1)]
+                + weights[x, 2] * row[f + np.uint32(2)]
+                + weights[x, 3] * row[f + np.uint32(3)]
+                + weights[x, 4] * row[f + np.uint32(4)]
             )
     else:
         for x in range(n):
-            f = np.uint64(first[x])
+            f = first[x]
             value = np.float32(0.0)
             for t in range(taps):
-                value += weights[x, t] * row[f + np.uint64(t)]
+                value += weights[x, t] * row[f + np.uint32(t)]
             values[x] = value
 
 
 @compiled
 def resample_straight(
     source: np.ndarray,
+    codes: np.ndarray,
     shift: float,
     fill: float,
     limits: np.ndarray,
@@ -193,12 +238,14 @@ def resample_straight(
     Parameters
     ----------
     source : (z, y, x) int16 or uint16
+    codes : (2,) of the type of `source`
+        Source values are held within these.
     shift : float
-        Added to every source value, before it is held within `limits`.
+        Added to every source value afterwards.
     fill : float
         Where all weights of an axis are zero, this value comes out.
     limits : (2,) float32
-        Source values and results are held within these.
+        Results are held within these.
     z_first, y_first, x_first : (zo,), (yo,), (xo,) int64
         First source index of each target; may lie outside where its weights are zero.
     z_weights, y_weights, x_weights : (zo, tz), (yo, ty), (xo, tx) float32
@@ -209,12 +256,12 @@ def resample_straight(
     taps_z, taps_y, taps_x = z_weights.shape[1], y_weights.shape[1], x_weights.shape[1]
     offset = np.float32(fill)
     low, high = limits[0] - offset, limits[1] - offset
-    scale = np.array([np.float32(shift), limits[0], limits[1], offset], np.float32)
     ring = np.empty((taps_y, n_x), np.float32)
     held = np.empty(taps_y, np.int64)
+    slots, used = np.empty(taps_y, np.int64), np.empty(taps_y, np.float32)
     padded = np.zeros(n_x + 2 * taps_x, np.float32)  # zeros at both ends, so that no tap needs a test
     row = padded[taps_x : taps_x + n_x]
-    start = np.minimum(np.maximum(x_first + taps_x, 0), n_x + taps_x)
+    start = np.minimum(np.maximum(x_first + taps_x, 0), n_x + taps_x).astype(np.uint32)
     values = np.empty(n_xo, np.float32)
     for zo in range(begin, end):
         held[:] = -1
@@ -224,18 +271,18 @@ def resample_straight(
         while b > a and (z_weights[zo, b - 1] == 0.0 or first + b > n_z):
             b -= 1
         for yo in range(n_yo):
-            for x in range(n_x):
-                row[x] = np.float32(0.0)
+            n_used = 0
             for t in range(taps_y):
                 y, weight = y_first[yo] + t, y_weights[yo, t]
                 if weight == 0.0 or y < 0 or y >= n_y:
                     continue
-                line = ring[y % taps_y]
-                if held[y % taps_y] != y:
-                    held[y % taps_y] = y
-                    _mix_slices(source, y, first, a, b, z_weights[zo], scale, line)
-                for x in range(n_x):
-                    row[x] += weight * line[x]
+                slot = y % taps_y
+                if held[slot] != y:
+                    held[slot] = y
+                    _mix_slices(source, y, first, a, b, z_weights[zo], codes, np.float32(shift) - offset, ring[slot])
+                slots[n_used], used[n_used] = slot, weight
+                n_used += 1
+            _mix_rows(ring, slots[:n_used], used, row)
             _along_row(padded, start, x_weights, values)
             target = out[zo, yo]
             for x in range(n_xo):

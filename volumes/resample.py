@@ -241,7 +241,9 @@ def sample(
     work: tuple[Any, ...] = (fill, np.array(limits, np.float32), z.first, z.weights)
     if len(rows) == 1:
         kernel = resample_straight
-        work = (data, shift, *work)
+        kind = np.iinfo(data.dtype)
+        codes = np.clip(np.array(limits) - int(shift), kind.min, kind.max).astype(data.dtype)
+        work = (data, codes, shift, *work)
         work += (rows[0].first, rows[0].weights, columns[0].first, columns[0].weights, out)
     else:
         kernel = resample_sheared

@@ -45,7 +45,18 @@ def test_nibabel_reads_the_same_affine_from_sform_and_qform(a, b, c, mirror):
     affine = make_affine(a, b, c, mirror=mirror)
     head = nibabel.Nifti1Header(header_bytes(voxels(), affine)[:348])
     np.testing.assert_allclose(head.get_sform(), affine, atol=1e-4)
-    np.testing.assert_allclose(head.get_qform(), affine, atol=2e-3)
+    if head["qform_code"]:
+        np.testing.assert_allclose(head.get_qform(), affine, atol=2e-3)
+
+
+@pytest.mark.parametrize(("angle", "has_qform"), [(0.0, True), (1e-6, True), (1e-3, False), (3e-3, True)])
+def test_a_turn_that_the_qform_would_round_away_is_told_by_the_sform_alone(angle, has_qform):
+    affine = make_affine(0.0, angle, 0.0, mirror=True)  # mirrored: a half turn but for the angle
+    head = nibabel.Nifti1Header(header_bytes(voxels(), affine)[:348])
+    assert bool(head["qform_code"]) == has_qform
+    np.testing.assert_allclose(head.get_best_affine(), affine, atol=1e-4)
+    if has_qform:
+        np.testing.assert_allclose(head.get_qform(), affine, atol=2e-4)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz"])
