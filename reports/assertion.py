@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
 from reports.records import Assertion
-from reports.statements import Marked, Neutral, is_advice, states_something
+from reports.statements import Marked, Neutral, is_advice, is_measured, states_something
 from reports.vocabulary import Hit, Trie, Tries, Word
 
 
@@ -106,7 +106,7 @@ def _rules(language: str) -> _Rules:
 def _neutral(table: Mapping[str, Any], scope: Mapping[str, Any]) -> Neutral:
     return Neutral(
         frozenset(table["empty"].split()),
-        *map(frozenset, (table["opens"], table["asks"], scope["verbs"], table["advised"], table["examinations"])),
+        *map(frozenset, (table["opens"], table["asks"], scope["verbs"], table["advised"], table["examinations"], table["settings"])),
     )
 
 
@@ -292,7 +292,7 @@ def _judge_without_finding(
     if not is_limited and any(_is_denied_participle(cue, words, rules) for cue in denials):
         return "absent"
     doubts = [cue for cue in cues if any(role.startswith("uncertain") for role in cue.value)]
-    if is_limited or (doubts and not _is_measured(words[: doubts[0].start])):
+    if is_limited or (doubts and not is_measured(words[: doubts[0].start])):
         return "uncertain"
     is_denied = any(
         "absent post" in cue.value and rules.taken.isdisjoint(word.lower for word in words[cue.start : cue.end])
@@ -307,7 +307,3 @@ def _is_denied_participle(cue: Hit[frozenset[str]], words: Sequence[Word], rules
     is_bare = cue.end - cue.start == 1 and words[cue.start].lower in rules.not_words
     return is_bare and following.endswith("ed") and following not in rules.not_denied
 
-
-def _is_measured(words: Sequence[Word]) -> bool:
-    """Whether a length stands there: what was measured is there, whatever its nature."""
-    return any(word.lower in {"mm", "cm"} and before.raw[-1].isdigit() for before, word in pairwise(words))

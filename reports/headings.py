@@ -37,7 +37,8 @@ _MARKER = re.compile(r"[\s\d.)(\[\]*#=_|>-]{0,8}")
 _DASHED = re.compile(r"[\s\d.)*]{0,6}([A-Za-z][A-Za-z/ ]{2,40}?) - (?=\S)")
 _STOPPED = re.compile(r"([A-Z][A-Za-z]{3,14}(?: [A-Za-z]{3,14})?)\. (?=[A-Z0-9])")
 _SIGNED = re.compile(r"(?:(?:Dr|Prof|Mr|Mrs|Ms|Miss)\.? )?\[NAME\][^.:]{0,100}\.?")
-_EDGE = " .-*_=#[](){}|:;>"
+_EDGE = " .-*_=#[](){}|:;<>"
+_DATE_BEHIND = re.compile(r"[ *=_-]{1,8}(?:\[(?:DATE|TIME)\]?[ ,]{0,2}){1,2}$")
 _VERB = re.compile(r"\b(?:is|was|were|has|had|have|with|who|by|at|on|informed|notified|called|discussed)\b")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
@@ -63,14 +64,30 @@ class Heading(NamedTuple):
 def find_headings(text: str, lists: Lists = NO_LISTS) -> Iterator[Heading]:
     """Every heading of a cleaned text, in order; `lists` say in which language, with what an institution adds."""
     start, has_small = 0, not text.isupper()
-    for line in text.split(BREAK):
+    lines = text.split(BREAK)
+    opens = True
+    for number, line in enumerate(lines):
         if line.strip():
-            yield from _line_headings(line, start, lists, has_small=has_small)
+            following = lines[number + 1] if number + 1 < len(lines) else ""
+            is_over_text = has_small and bool(following.strip()) and not following.isupper()
+            found = list(
+                _line_headings(line, start, lists, is_over_text=is_over_text, opens=opens, has_small=has_small)
+            )
+            yield from found
+            opens = bool(found) and found[-1].body == start + len(line)
+        else:
+            opens = True
         start += len(line) + 1
 
 
-def _line_headings(line: str, offset: int, lists: Lists, *, has_small: bool) -> Iterator[Heading]:
-    whole = _whole_line(line, lists) or (_label_line(line, lists.language) if has_small and line.isupper() else None)
+def _line_headings(
+    line: str, offset: int, lists: Lists, *, is_over_text: bool, opens: bool, has_small: bool
+) -> Iterator[Heading]:
+    whole = _whole_line(line, lists)
+    if whole is None and has_small and line.isupper():
+        whole = _label_line(line, lists.language, is_over_text=is_over_text)
+    if whole is None and is_over_text and opens:
+        whole = _organ_line(line, lists.language)
     if whole:
         yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE.replace(":", "")).endswith(":"))
         return
@@ -107,8 +124,10 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
         scanned = max(scanned, start)
         words = _tidy(line[start:colon]) if start >= 0 else ""
         resolved = resolve(words, at_line_start, lists) if words else None
-        if is_administrative and words.lower() not in all_listed(lists):
-            start, words, resolved = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon, lists)
+        if words.lower() not in all_listed(lists) and (is_administrative or not resolved or resolved.kind == "title"):
+            is_value = is_administrative or resolved is not None
+            behind = _heading_behind_value(line, max(at, colon - MAX_HEADING), colon, lists, any_case=is_value)
+            start, words, resolved = behind if behind[2] or is_administrative else (start, words, resolved)
         if resolved:
             at = scanned = colon + 1
             while line[at : at + 1] in (" ", "*", "_", "]") and not line.startswith("___", at):
@@ -139,13 +158,26 @@ def _stopped_heading(line: str, language: str) -> Heading | None:
     return Heading(0, match.end(), match[1], Resolved("section", sections_of(language)[words]), True)
 
 
-def _heading_behind_value(line: str, low: int, colon: int, lists: Lists) -> tuple[int, str, Resolved | None]:
-    """The known heading that follows an administrative value: "MRN" in "Patient: Jane Doe MRN: 123"."""
+def _heading_behind_value(
+    line: str, low: int, colon: int, lists: Lists, *, any_case: bool
+) -> tuple[int, str, Resolved | None]:
+    """The known heading behind the text of the one before: "MRN" in "Patient: Jane Doe MRN: 123", "INDICATION: pain TECHNIQUE: CT".
+
+    Behind a narrative only one in capitals, or a chief one, is taken for a heading, unless `any_case`.
+    """
+    chief = listed("bare", lists.language)
     starts = [match.start() for match in re.finditer(r"(?<![^ ])[A-Z]", line[low:colon])][-3:]
     for start in starts:
         words = _tidy(line[low + start : colon])
         resolved = resolve(words, False, lists) if words else None
-        if resolved and resolved.kind in ("section", "administrative") and words.lower() in all_listed(lists):
+        is_own = not line[low : low + start].isupper() if words.isupper() else words.lower() in chief
+        is_plain = any_case or is_own
+        if (
+            resolved
+            and is_plain
+            and resolved.kind in ("section", "administrative")
+            and words.lower() in all_listed(lists)
+        ):
             return low + start, words, resolved
     return -1, "", None
 
@@ -175,7 +207,7 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
         resolved = resolve(words, True, lists) if len(words) <= MAX_HEADING else None
         return resolved or (Resolved("neutral", "findings") if is_label(words, lists.language) else None)
-    known = known_heading(words.lower(), lists)
+    known = known_heading(words.lower(), lists) or known_heading(_DATE_BEHIND.sub("", words).strip(_EDGE).lower(), lists)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
     if is_named_examination(words, lists.language):
@@ -189,20 +221,34 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     return resolved if resolved and resolved.kind != "unknown" else None
 
 
-def _label_line(line: str, language: str) -> Resolved | None:
-    """A line in capitals that is in no list and may be a sub-heading: "ACCESS VESSELS"; its neighbours decide."""
+def _organ_line(line: str, language: str) -> Resolved | None:
+    """An organ alone on the first line of a paragraph, its text below: "Lungs"."""
+    words = _tidy(line)
+    if not words[:1].isupper() or len(words.split()) > 4 or line.rstrip().endswith((".", ",", ";")) or ":" in words:
+        return None
+    organ = organ_of(words, language)
+    return Resolved("organ", "findings", organ) if organ else None
+
+
+def _label_line(line: str, language: str, *, is_over_text: bool) -> Resolved | None:
+    """A line in capitals that is in no list and may be a sub-heading: "ACCESS VESSELS"; its neighbours decide.
+
+    One that names a finding ("RIGHT HEART STRAIN") states it, unless its text follows straight below.
+    """
     words = line.strip(_EDGE)
     is_short = len(words.split()) <= 5 and len(words) >= 4 and not line.rstrip().endswith((".", ","))
-    hits = vocabulary(language).terms.find(split_words(words)) if is_short else []
+    is_plain = is_short and all(mark.isalpha() or mark in " /&-," for mark in words)
+    if not is_plain or not listed("verbs", language).isdisjoint(words.lower().split()):
+        return None
+    hits = vocabulary(language).terms.find(split_words(words))
     is_finding = any(hit.value.kind in ("finding", "weak", "generic") for hit in hits)
-    is_label = is_short and not is_finding and all(mark.isalpha() or mark in " /&-," for mark in words)
-    return Resolved("unknown", "other") if is_label else None
+    return None if is_finding and not is_over_text else Resolved("unknown", "other")
 
 
 @cache
 def _bare_pattern(language: str) -> re.Pattern[str]:
     names = sorted((name.upper() for name in listed("bare", language)), key=lambda name: (-len(name), name))
-    return re.compile(rf"(?:{'|'.join(map(re.escape, names))})(?:\s?[-:]\s?|\s)(?=[A-Z0-9\[(*-])")
+    return re.compile(rf"<?(?:{'|'.join(map(re.escape, names))})(?:\s?[-:>]\s?|\s)(?=[A-Z0-9\[(*-])")
 
 
 def _bare_heading(line: str, at: int, language: str) -> tuple[str, int, Resolved] | None:
@@ -213,7 +259,8 @@ def _bare_heading(line: str, at: int, language: str) -> tuple[str, int, Resolved
         return None
     words = _tidy(match.group())
     following = line[match.end() : match.end() + MAX_HEADING]
-    if following.startswith(("OF ", "FOR ", "AND ", "ON ", "IS ", "ARE ")) or _colon_is_near(following):
+    is_subject = following.partition(" ")[0].lower() in listed("goes_on", language)
+    if is_subject or _colon_is_near(following):
         return None
     return words, match.end(), Resolved("section", sections_of(language)[words.lower()])
 

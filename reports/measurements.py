@@ -13,16 +13,21 @@ _WORDS = dict(
     twelve=12.0, thirteen=13.0, fourteen=14.0, fifteen=15.0, sixteen=16.0, seventeen=17.0, eighteen=18.0, twenty=20.0,
 )  # fmt: skip
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
-_UNIT = r"(?:millimet(?:er|re)s?|centimet(?:er|re)s?|mm|cm)(?![\w²³^/]|\s?(?:2|3|squared|cubed)\b)"
+_UNIT = r"(?:millimet(?:er|re)s?|centimet(?:er|re)s?|mms?|cms?)(?![\w²³^/]|\s?(?:2|3|squared|cubed)\b)"
 _JOINT = r"\s{0,2}(?:x|X|×|by|\*|-|to|and)\s{0,2}"
-_PART = rf"{_NUMBER}(?:[ -]?{_UNIT})?"
+_AXIS = r"(?: ?\((?:AP|TR|TV|CC|SI|ML|RL|LR|[LWHDT]|transverse|craniocaudal|anteroposterior)\)| (?:AP|TR|TV|CC|SI|ML)\b)?"
+_PART = rf"{_NUMBER}(?:[ -]?{_UNIT})?{_AXIS}(?:[ -]?{_UNIT})?"
+_AXES = re.compile(_AXIS, re.IGNORECASE)
 _LENGTH = re.compile(rf"(?<![\w.,/]){_PART}(?:{_JOINT}{_PART}){{0,3}}", re.IGNORECASE)
 _SPELLED = re.compile(rf"\b({'|'.join(_WORDS)})[ -]({_UNIT})", re.IGNORECASE)
 _VALUE = re.compile(rf"(\d{{0,4}}(?:[.,]\d{{1,2}})?)[ -]?({_UNIT})?", re.IGNORECASE)
 _SLICE_AFTER = re.compile(
-    r"[\s-]{0,2}(?:thick\s|contiguous\s|axial\s|helical\s|spiral\s|collimat|slice|section|interval|increment|reconstruct|images\b|cuts\b)",
+    r"[\s-]{0,2}(?:thick (?:contiguous|axial|slice|section|cut|image|helical|spiral|recon|multiplanar|mip)"
+    r"|(?:[a-z]{1,12} )?needle\b|contiguous\s|axial\s|helical\s|spiral\s|collimat|slice|section|interval|increment"
+    r"|reconstruct|images\b|cuts\b)",
     re.IGNORECASE,
 )
+"""What makes a length one of the scan or of an instrument; "7 mm thick" alone is the lesion's."""
 _AND = re.compile(r"\band\b", re.IGNORECASE)
 
 
@@ -40,7 +45,7 @@ def find_measurements_mm(text: str) -> tuple[float, ...]:
 
 def _lengths_mm(words: str) -> tuple[float, ...]:
     """The numbers of one expression; a number without unit takes that of the next one that has one."""
-    parts = [(match.group(1), match.group(2)) for match in _VALUE.finditer(words) if match.group(1)]
+    parts = [(match.group(1), match.group(2)) for match in _VALUE.finditer(_AXES.sub("", words)) if match.group(1)]
     lengths: list[float] = []
     unit: str | None = None
     for number, own in reversed(parts):

@@ -123,8 +123,10 @@ def _sections(cleaned: Cleaned, blocks: list[Block]) -> tuple[Section, ...]:
     ends = [block.start for block in openers[1:]] + [len(cleaned.text)]
     sections: list[Section] = []
     for block, end in zip(openers, ends, strict=False):  # no opener at all in an empty text
-        # a section that an organ sub-heading opens keeps it: its words are findings
-        start = block.start if block.context and block.section == "findings" else block.body
+        # a section that an organ sub-heading opens keeps it if it stands on the line of its text: its words are findings
+        is_inline = cleaned.text[block.body : block.body + 1] != BREAK
+        is_organ = block.context and block.section == "findings" and not block.heading.lower().endswith("findings")
+        start = block.start if is_organ and is_inline else block.body
         while start < end and cleaned.text[start] in f" {BREAK}":
             start += 1
         while start < end and cleaned.text[end - 1] in f" {BREAK}":

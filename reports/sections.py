@@ -108,10 +108,15 @@ def _as_note(found: list[Heading], language: str) -> list[Heading]:
 def _as_findings(found: list[Heading], text: str) -> list[Heading]:
     """Between "FINDINGS" and the next section an unknown heading among organs is one, "CT HEAD" no title."""
     settled: list[Heading] = []
-    is_inside = is_list = False
+    is_inside = is_list = is_over = False
     for index, heading in enumerate(found):
         kind, name, context = heading.resolved
+        if kind == "title" and _is_text_of(heading, found[index - 1] if index else None, text):
+            continue
+        if kind in ("organ", "title") and heading.has_colon and not is_over:  # where the findings heading is missing
+            is_inside = is_list = True
         if kind == "section":
+            is_over = name in ("impression", "recommendation", "addendum")
             is_inside, end = name == "findings", found[index + 1].start if index + 1 < len(found) else len(text)
             is_list = is_inside and not text[heading.body : end].strip(_BLANK)
         elif kind in ("organ", "neutral"):
@@ -124,10 +129,20 @@ def _as_findings(found: list[Heading], text: str) -> list[Heading]:
             heading = heading._replace(resolved=Resolved("unknown", "findings"))
         elif is_inside and is_list and kind == "unknown" and heading.is_at_start:
             heading = heading._replace(resolved=Resolved("unknown", "findings"))
+        elif is_over and kind == "unknown" and not heading.words.isupper():  # "1. Partial response: smaller nodes"
+            continue
         elif kind in ("administrative", "signature"):
             is_inside = False
         settled.append(heading)
     return settled
+
+
+def _is_text_of(heading: Heading, before: Heading | None, text: str) -> bool:
+    """Whether a title without colon is the text of the heading straight above: "Technique", below it "CT angiography"."""
+    if before is None or heading.has_colon or before.resolved.kind != "section":
+        return False
+    is_below = not text[before.body : heading.start].strip(" ") or text[before.body : heading.start].strip(" ") == BREAK
+    return is_below and before.resolved.name in ("technique", "comparison", "indication", "history")
 
 
 def _block(heading: Heading, section: SectionName | None, text: str, end: int) -> Block:
@@ -223,9 +238,11 @@ def _holds_prose(text: str, language: str) -> bool:
 
 
 def _is_prose(sentence: str, language: str) -> bool:
-    words = sentence.split()
-    has_title = sentence.isupper() or is_title(sentence.strip().lower(), language)
-    return len(words) >= 3 and not has_title and not listed("prose", language).isdisjoint(words)
+    words = sentence.lower().split()
+    if len(words) < 3 or is_title(sentence.strip().lower(), language):
+        return False
+    # in capitals "CT OF THE CHEST" is a title, so a verb has to tell
+    return not listed("verbs" if sentence.isupper() else "prose", language).isdisjoint(words)
 
 
 def _place(heading: Heading, section: SectionName | None, *, is_empty: bool) -> tuple[SectionName, bool]:

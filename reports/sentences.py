@@ -27,6 +27,7 @@ _MARKER = re.compile(
 _LIST_NUMBER = re.compile(r"\d{1,2}[.)]")
 _ITEM_NUMBER = re.compile(r"[ (]{0,3}(?:\d{0,9}|[IVX]{1,4})")
 _ITEM = re.compile(r"(?<![^\s,;])\(?(\d{1,2})\)\s(?=\S)")
+_NEXT_LENGTH = re.compile(r"\d{1,3}(?:\.\d{1,2})?(?:[ -]?[cm]m|st|nd|rd|th)\b(?! ?[x.,;)])")
 _WORD_BEFORE = re.compile(r"[A-Za-z0-9.,%-]{1,24}$")
 _GLUED = re.compile(r"[A-Z][a-z]|[A-Z]\s|\[")
 
@@ -82,7 +83,7 @@ def split_sentences(text: str, start: int, end: int, *, inside_tokens: Container
 def _trimmed(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The range without list marker and spaces, if a word is left."""
     marker = _MARKER.match(text, start, end)
-    if marker and text[marker.end() : end].strip():
+    if marker and (text[marker.end() : end].strip() or _LIST_NUMBER.fullmatch(text[start:end].strip())):
         start = marker.end()
     while start < end:
         while start < end and text[start] in " ,;":
@@ -172,6 +173,8 @@ def _full_stop_ends(
     if len(before) == 1 and before.isalpha():
         is_new = following.partition(" ")[0].strip(",") in rules.not_a_surname
         return is_new or (starts_new and not _is_initial(text, sentence_start, low))
+    if _NEXT_LENGTH.match(following):  # "... measures 8 mm. 9 mm nodule ..."
+        return True
     if word in rules.before_capital or is_inside:  # who writes no capitals has none to begin with
         return starts_new or (not is_inside and following[0].isalpha() and text[sentence_start:low][-200:].islower())
     if not word and text[low - 1] in ")]":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence, Set
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from reports.vocabulary import Hit, Word
@@ -22,6 +23,7 @@ class Neutral(NamedTuple):
     verbs: frozenset[str]
     advised: frozenset[str]
     examinations: frozenset[str]
+    settings: frozenset[str]
 
 
 class Marked(NamedTuple):
@@ -51,13 +53,26 @@ def states_something(marked: Marked, neutral: Neutral, *, is_doubtful: bool) -> 
     In one that doubts (`is_doubtful`) only a statement with no cue in it counts, or what stands before a question.
     """
     words, n = marked.words, len(marked.words)
-    starts = sorted({0, *marked.restarts, *(i + 1 for i in marked.breaks if words[i].lower in neutral.opens)})
-    ends = sorted({*starts[1:], *marked.breaks, n})
+    starts = _starts(marked, neutral)
+    ends = sorted({*starts[1:], *(marked.breaks - (marked.restarts - set(starts))), n})
     return any(
         _is_stated(marked, start, ends[bisect_right(ends, start)], neutral, is_doubtful=is_doubtful)
         for start in starts
         if start < n
     )
+
+
+def _starts(marked: Marked, neutral: Neutral) -> list[int]:
+    """Where statements begin; a restart behind no verb and no cue goes on with a list ("Both ACAs and the arch are patent")."""
+    words, opened = marked.words, {i + 1 for i in marked.breaks if marked.words[i].lower in neutral.opens}
+    judged = [hit.start for hit in (*marked.cues, *marked.normal)]
+    starts = [0]
+    for start in sorted(opened | marked.restarts):
+        is_said = any(word.lower in neutral.verbs for word in words[starts[-1] : start])
+        is_joined = start not in opened and words[start - 1].lower != ","
+        if not is_joined or is_said or any(starts[-1] <= at <= start for at in judged):
+            starts.append(start)
+    return starts
 
 
 def _is_stated(marked: Marked, start: int, end: int, neutral: Neutral, *, is_doubtful: bool) -> bool:
@@ -70,6 +85,8 @@ def _is_stated(marked: Marked, start: int, end: int, neutral: Neutral, *, is_dou
     hits: list[Hit[Any]] = [*marked.cues, *marked.normal]
     inside = [hit for hit in hits if start <= hit.start < end]
     has_verb = not neutral.verbs.isdisjoint(lowers)
+    if not inside and is_doubtful and words[end - 1].lower == "," and any(cue.start == end for cue in marked.cues):
+        return words[start].lower not in neutral.settings and _says(marked, start, end, neutral)
     if not inside:
         is_own = has_verb if is_doubtful else has_verb or start == 0 or words[start - 1].lower in neutral.opens
         return is_own and end - start > 1 and _says(marked, start, end, neutral)
@@ -79,7 +96,10 @@ def _is_stated(marked: Marked, start: int, end: int, neutral: Neutral, *, is_dou
         return _says(marked, start, first.start, neutral)
     comma = next((index for index in range(first.start - 1, start - 1, -1) if words[index].lower == ","), start)
     has_verb = any(word.lower in neutral.verbs for word in words[start:comma])
-    return not is_doubtful and has_verb and _says(marked, start, comma, neutral)
+    if is_doubtful:  # "Diffuse uptake, likely physiologic": only what it is is doubted
+        is_nature = first.start - comma <= 2 and words[start].lower not in neutral.settings
+        return is_nature and (_says(marked, start, comma, neutral) or is_measured(words[start:comma]))
+    return has_verb and _says(marked, start, comma, neutral)
 
 
 def _ends_label(words: Sequence[Word], index: int) -> bool:
@@ -99,3 +119,8 @@ def _says(marked: Marked, start: int, end: int, neutral: Neutral) -> bool:
         index not in marked.covered and word.raw[0].isalpha() and word.lower not in neutral.empty
         for index, word in enumerate(marked.words[start:end], start)
     )
+
+
+def is_measured(words: Sequence[Word]) -> bool:
+    """Whether a length stands there: what was measured is there, whatever its nature."""
+    return any(word.lower in {"mm", "cm"} and before.raw[-1].isdigit() for before, word in pairwise(words))

@@ -39,6 +39,11 @@ def split(text: str) -> list[str]:
         ("I. Renal stone.\nII. No mass.", ["Renal stone.", "No mass."]),
         ("Lesion in seg. IVa. Stable.", ["Lesion in seg. IVa.", "Stable."]),
         ("A 54 y.o. M with a cyst.", ["A 54 y.o. M with a cyst."]),
+        ("Nodule measuring 8 mm. 9 mm nodule on the left.", ["Nodule measuring 8 mm.", "9 mm nodule on the left."]),
+        ("The aorta is 3 cm. 2nd aneurysm below.", ["The aorta is 3 cm.", "2nd aneurysm below."]),
+        ("Measures 3 cm. x 4 cm. in size.", ["Measures 3 cm. x 4 cm. in size."]),
+        ("Compared with the CT of Jan. 5. Stable.", ["Compared with the CT of Jan. 5.", "Stable."]),
+        ("1.\nClear lungs.\n2.\nNo effusion.", ["Clear lungs.", "No effusion."]),
         ("...\n---\n.", []),
     ],
 )
