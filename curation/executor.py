@@ -154,7 +154,7 @@ def open_executor(
     Raises
     ------
     ConfigError
-        Nothing answers at `scheduler`.
+        Nothing answers at `scheduler`, or it needs certificates that Dask's configuration does not name.
     DataError
         The worker processes do not start.
     """
@@ -163,13 +163,15 @@ def open_executor(
         yield SerialExecutor()
         return
     import dask
-    from distributed import Client
+    from distributed import Client, Security
     from distributed.utils import get_mp_context
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with dask.config.set(SETTINGS):
         get_mp_context().set_forkserver_preload(["distributed", "curation.warm"])  # after Dask's own list
         if scheduler is not None:
+            if scheduler.startswith("tls:") and not Security().get_connection_args("client").get("ssl_context"):
+                raise ConfigError(f"{scheduler} needs certificates: give DASK_CONFIG as docs/cluster.md says")
             try:
                 client = Client(scheduler, timeout="10s", set_as_default=False)
             except (OSError, ValueError) as error:
