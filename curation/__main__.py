@@ -45,6 +45,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--scheduler", metavar="ADDRESS", help="address of a running Dask scheduler")
     parser.add_argument("--masks", metavar="DIR", help="organ masks by series UID, study UID or accession number")
     parser.add_argument("--key", metavar="FILE", help="pseudonym key (default: made once in DATASET.private/)")
+    parser.add_argument("--retry", action="store_true", help="try again what met RESOURCE_LIMIT in two runs")
 
 
 def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
@@ -61,6 +62,7 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
         scheduler=arguments.scheduler,
         masks=existing_path(arguments.masks, what="the mask folder") if arguments.masks else None,
         key=existing_path(arguments.key, what="the key file") if arguments.key else None,
+        retry=arguments.retry,
     )
     config = read_config(existing_path(arguments.config, what="the configuration") if arguments.config else None)
     return run_curation(options, config, progress)
@@ -76,12 +78,17 @@ def _dataset_argument(parser: argparse.ArgumentParser) -> None:
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
     _dataset_argument(parser)
     parser.add_argument("--workers", type=int, default=1, help="processes that hash volumes (default 1)")
+    parser.add_argument("--sample", type=int, metavar="N", help="read the voxels of N volumes only (default: of all)")
+    parser.add_argument("--seed", type=int, default=0, help="which volumes a sample takes (default 0)")
 
 
 def _verify(arguments: argparse.Namespace, progress: Progress) -> Summary:
-    from curation.verify import listed, verify_dataset
+    from curation.verify import Depth, listed, verify_dataset
 
-    findings, summary = verify_dataset(Path(arguments.dataset), workers=arguments.workers)
+    if arguments.sample is not None and arguments.sample < 0:
+        raise ConfigError(f"--sample must be at least 0, found {arguments.sample}")
+    depth = Depth(arguments.sample, arguments.seed)
+    findings, summary = verify_dataset(Path(arguments.dataset), workers=arguments.workers, depth=depth)
     for line in listed(findings):
         print(line, file=sys.stderr)
     return {"dataset": arguments.dataset, **summary, "exit_code": int(bool(findings))}

@@ -22,6 +22,8 @@ from volumes.scan import UNREAD, Scan
 
 Directory = dict[str, frozenset[str]]
 """SeriesInstanceUID -> SOPInstanceUIDs that a media directory lists."""
+MEDIA = "media"
+"""The stage, in the ledger, of reading a media directory."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,34 @@ def find_absences(ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms) ->
     from volumes.media import count_missing
 
     missing: dict[str, int] = {}
-    refs = [row.ref for row in ledger.files("kind = 'dropped' AND reason = ?", (str(DropReason.DICOMDIR),))]
-    tasks = ((pseudonyms.of("file", ref.name), ref) for ref in refs)
-    for _key, directory in executor.run(read_media, tasks):
-        if isinstance(directory, Failure):
-            continue
+    for directory in _directories(ledger, executor, pseudonyms):
         listed = sorted({uid for uids in directory.values() for uid in uids})
         found = [as_instance(row) for row in _images(ledger, listed)]
         for uid, n in count_missing([directory], found).items():
             missing[uid] = max(missing.get(uid, 0), n)
     return Absences(ledger, missing)
+
+
+def _directories(ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms) -> Iterator[Directory]:
+    """What each media directory lists; one whose stamp the ledger has is not read again."""
+    rows = {
+        pseudonyms.of("file", row.ref.name): row
+        for row in ledger.files("kind = 'dropped' AND reason = ?", (str(DropReason.DICOMDIR),))
+    }
+    ledger.forget_results(MEDIA, rows)
+    unread = []
+    for item, row in rows.items():
+        listed = ledger.result(MEDIA, item, row.stamp)
+        if listed is None:
+            unread.append((item, row.ref))
+        else:
+            yield {uid: frozenset(images) for uid, images in listed.items()}
+    for item, directory in executor.run(read_media, unread):
+        if isinstance(directory, Failure):
+            continue
+        if directory:  # an empty one may be one that could not be read this time
+            ledger.put_result(MEDIA, item, rows[item].stamp, {uid: sorted(uids) for uid, uids in directory.items()})
+        yield directory
 
 
 def read_media(ref: FileRef) -> Directory:

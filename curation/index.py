@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.executor import CHUNK_FILES, Executor, Failure
-from curation.ledger import FileRow, Ledger
+from curation.ledger import LIMIT, FileRow, Ledger
 from curation.pseudonyms import Pseudonyms
 from curation.terms import with_known_terms
 from curation.uids import binding_of, lacks_of
@@ -77,9 +77,11 @@ def index_export(
                 return
             if isinstance(outcome, Failure):
                 ref, stamp = files[0]
-                outcome = [IndexedFile(FileRow(ref, stamp, "dropped", str(DropReason.RESOURCE_LIMIT), outcome.kind))]
+                outcome = [IndexedFile(FileRow(ref, stamp, "dropped", LIMIT, outcome.kind))]
             with ledger.transaction():
                 ledger.put_files([indexed.row for indexed in outcome], run)
+                for row in (indexed.row for indexed in outcome if indexed.row.reason == LIMIT):
+                    ledger.strike("file", row.ref.name, row.stamp)
                 ledger.put_identifiers(row for indexed in outcome for row in indexed.identifiers)
             task.advance(len(outcome), dropped=sum(indexed.row.kind == "dropped" for indexed in outcome))
 

@@ -16,6 +16,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,12 @@ from volumes.reasons import DropReason
 from volumes.records import FileRef
 
 LEDGER_VERSION = 2
-PASSING = frozenset(map(str, (DropReason.READ_ERROR, DropReason.UNSTABLE_INPUT, DropReason.RESOURCE_LIMIT)))
+LIMIT = str(DropReason.RESOURCE_LIMIT)
+PASSING = frozenset({str(DropReason.READ_ERROR), str(DropReason.UNSTABLE_INPUT), LIMIT})
 """Reasons of the moment rather than of the file: the next run tries again."""
+MAX_STRIKES = 2
+"""Runs in which something met RESOURCE_LIMIT (killed, hung or swelled) before it is given up: a poison file costs every
+run some seconds and a worker, a machine that was short of memory once does not cost a study."""
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS file (
@@ -50,6 +55,9 @@ CREATE TABLE IF NOT EXISTS crosswalk (
 CREATE INDEX IF NOT EXISTS crosswalk_by_pseudonym ON crosswalk (kind, pseudonym);
 CREATE TABLE IF NOT EXISTS result (
     stage TEXT NOT NULL, item TEXT NOT NULL, key TEXT NOT NULL, payload BLOB NOT NULL, PRIMARY KEY (stage, item)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS strike (
+    kind TEXT NOT NULL, item BLOB NOT NULL, key TEXT NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (kind, item)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS withdrawn (owner TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS decision (
@@ -158,11 +166,11 @@ class Ledger:
     # files
 
     def file_stamps(self, names: Sequence[str]) -> dict[str, str]:
-        """Name -> stamp of those of `names` that are known, and were not dropped for a reason that may pass."""
+        """Name -> stamp of those of `names` that are known, and not to be read again for a reason that may pass."""
         known: dict[str, str] = {}
         for name in names:
             row = self._db.execute("SELECT stamp, reason FROM file WHERE name = ?", (_raw(name),)).fetchone()
-            if row and row[1] not in PASSING:
+            if row and not self.may_pass({row[1]}, "file", name, row[0]):
                 known[name] = row[0]
         return known
 
@@ -304,6 +312,33 @@ class Ledger:
         kept = set(keep)
         gone = [i for (i,) in self._db.execute("SELECT item FROM result WHERE stage = ?", (stage,)) if i not in kept]
         self._db.executemany("DELETE FROM result WHERE stage = ? AND item = ?", [(stage, item) for item in gone])
+        self._db.commit()
+
+    # what is given up: RESOURCE_LIMIT in one run after the other
+
+    def may_pass(self, reasons: AbstractSet[str | None], kind: str, item: str, key: str) -> bool:
+        """Whether one of the `reasons` for which `item` was dropped may be gone when it is tried again."""
+        passing = reasons & PASSING
+        return bool(passing) and (passing != {LIMIT} or not self.is_given_up(kind, item, key))
+
+    def is_given_up(self, kind: str, item: str, key: str) -> bool:
+        """Whether `item` has met RESOURCE_LIMIT in `MAX_STRIKES` runs under the same `key`."""
+        row = self._db.execute(
+            "SELECT n FROM strike WHERE kind = ? AND item = ? AND key = ?", (kind, _raw(item), key)
+        ).fetchone()
+        return bool(row) and row[0] >= MAX_STRIKES
+
+    def strike(self, kind: str, item: str, key: str) -> None:
+        """Count, without commit, that `item` met RESOURCE_LIMIT in this run."""
+        self._db.execute(
+            "INSERT INTO strike VALUES (?, ?, ?, 1) "
+            "ON CONFLICT DO UPDATE SET n = iif(key = excluded.key, n + 1, 1), key = excluded.key",
+            (kind, _raw(item), key),
+        )
+
+    def forgive(self) -> None:
+        """Forget, and commit, every strike: all that was given up is tried again."""
+        self._db.execute("DELETE FROM strike")
         self._db.commit()
 
     # decisions: both sides of what was not linked, named; private

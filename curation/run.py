@@ -30,7 +30,7 @@ from curation.executor import WORKER_DIED, Executor, Failure, open_executor
 from curation.identity import Identity, StudyFacts, resolve_identity, study_facts
 from curation.index import dicom_root, index_export, patient_owner
 from curation.labels import sweep_labels
-from curation.ledger import PASSING, Ledger, open_ledger
+from curation.ledger import LIMIT, Ledger, open_ledger
 from curation.link import LinkOutcome, link_reports
 from curation.masks import MaskStamps
 from curation.mistaken import naming_others
@@ -66,6 +66,8 @@ class Options:
     scheduler: str | None = None
     masks: Path | None = None
     key: Path | None = None
+    retry: bool = False
+    """Try again what was given up (`curation.ledger.MAX_STRIKES`)."""
 
 
 def run_curation(options: Options, config: Config, progress: Progress) -> dict[str, Any]:
@@ -97,6 +99,8 @@ def run_curation(options: Options, config: Config, progress: Progress) -> dict[s
         _require_same_key(ledger, pseudonyms)
         options.dataset.mkdir(parents=True, exist_ok=True)
         sweep_temporaries(options.dataset)
+        if options.retry:
+            ledger.forgive()
         return _Run(options, config, progress, ledger, executor, pseudonyms, key_path).all_steps(source)
 
 
@@ -117,6 +121,7 @@ class _Run:
     changes: Changes = field(default_factory=dict)
     texts: list[RawReport] = field(default_factory=list)
     source_rows: list[SourceRow] = field(default_factory=list)
+    failures: dict[str, Failure] = field(default_factory=dict)
 
     @cached_property
     def facts(self) -> StudyFacts:
@@ -214,7 +219,6 @@ class _Run:
             MaskStamps(self.options.masks), identity.files.keys(), taken.reports,
             find_absences(self.ledger, self.executor, self.pseudonyms),
         )  # fmt: skip
-        failures: dict[str, Failure] = {}
         n_done = 0
         with self.progress.task("curate studies", total=len(links)) as task:
             sent: dict[str, str] = {}
@@ -224,17 +228,27 @@ class _Run:
                         f"the machine failed a study ({value.kind}): see to disk space and permissions of "
                         f"{self.options.dataset}, then run the same command again to go on"
                     )
-                if isinstance(value, Failure):
-                    failures[study_id] = value
-                    task.advance(failed=1)
-                else:
-                    n_done += 1
-                    self.ledger.put_result(STAGE, study_id, sent.pop(study_id), value)
-                    task.advance(pairs=len(value["pairs"]))
-                self._spec_path(study_id).unlink(missing_ok=True)
-        self._collect(links, failures)
-        accounts.account_unprocessed(self.tables, self.ledger, self.pseudonyms, processed=set(links), failures=failures)
+                self._keep(study_id, sent.pop(study_id), value, task)
+                n_done += not isinstance(value, Failure)
+        self._collect(links)
+        accounts.account_unprocessed(
+            self.tables, self.ledger, self.pseudonyms, processed=set(links), failures=self.failures
+        )
         return n_done
+
+    def _keep(self, study_id: str, key: str, value: Any, task: Any) -> None:
+        """Put what came of a study into the ledger."""
+        failed = isinstance(value, Failure)
+        if value.kind == WORKER_DIED if failed else any(row["reason"] == LIMIT for row in value["dropped"]):
+            with self.ledger.transaction():
+                self.ledger.strike(STAGE, study_id, key)
+        if failed:
+            self.failures[study_id] = value
+            task.advance(failed=1)
+        else:
+            self.ledger.put_result(STAGE, study_id, key, value)
+            task.advance(pairs=len(value["pairs"]))
+        self._spec_path(study_id).unlink(missing_ok=True)
 
     def _tasks(
         self,
@@ -247,7 +261,7 @@ class _Run:
             spec = maker.spec(uid, self.facts[uid], links[uid])
             key = maker.key_of(spec)
             self.keys[spec.study_id] = key
-            if self._is_done(spec.study_id, key):
+            if not self._is_to_do(spec.study_id, key):
                 task.advance(unchanged=1)
                 continue
             sent[spec.study_id] = key
@@ -256,19 +270,25 @@ class _Run:
             path.write_text(json.dumps(asdict(spec)), encoding="ascii")
             yield spec.study_id, str(path)
 
-    def _is_done(self, study_id: str, key: str) -> bool:
+    def _is_to_do(self, study_id: str, key: str) -> bool:
+        """Whether a study is new, changed or worth another try; one that killed workers too often fails at once."""
         result = self.ledger.result(STAGE, study_id, key)
-        if result is None or any(row["reason"] in PASSING for row in result["dropped"]):
-            return False
-        return all((self.options.dataset / row["path"]).is_file() for row in result["volumes"])
+        if result is None:
+            is_given_up = self.ledger.is_given_up(STAGE, study_id, key)
+            if is_given_up:
+                self.failures[study_id] = Failure(WORKER_DIED)
+            return not is_given_up
+        if self.ledger.may_pass({row["reason"] for row in result["dropped"]}, STAGE, study_id, key):
+            return True
+        return not all((self.options.dataset / row["path"]).is_file() for row in result["volumes"])
 
     def _spec_path(self, study_id: str) -> Path:
         return private_folder(self.options.dataset) / "tasks" / f"{study_id}.json"
 
-    def _collect(self, links: Mapping[str, Sequence[Any]], failures: Mapping[str, Failure]) -> None:
+    def _collect(self, links: Mapping[str, Sequence[Any]]) -> None:
         pseudonyms, tables = self.pseudonyms, self.tables
         done = [(pseudonyms.of("study", uid), uid) for uid in links]
-        done = sorted((study_id, uid) for study_id, uid in done if study_id not in failures)
+        done = sorted((study_id, uid) for study_id, uid in done if study_id not in self.failures)
         n_files = n_links = 0
         for study_id, uid in done:
             result = self.ledger.result(STAGE, study_id, self.keys[study_id])
@@ -278,7 +298,7 @@ class _Run:
             self.ledger.put_crosswalk([("study", uid, study_id), *(tuple(row) for row in result["crosswalk"])])
             n_links += len(links[uid])
             n_files += result["n_files"]
-        for study_id, failure in sorted(failures.items()):
+        for study_id, failure in sorted(self.failures.items()):
             reason = FileReason.RESOURCE_LIMIT if failure.kind == WORKER_DIED else DropReason.STAGE_FAILED
             tables.drop("process", "study", study_id, reason, str(failure))
         self.ledger.forget_results(STAGE, [study_id for study_id, _uid in done])

@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset as DicomDataset
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
+from curation.absent import read_media as sound
 from curation.contract import Dataset
 from curation.ledger import LEDGER_VERSION, FileRow, open_ledger
 from volumes.records import FileRef
@@ -190,6 +191,25 @@ def test_a_series_of_which_the_directory_lists_more_is_held_back(export: Path, t
     assert same_as_fresh(export, tmp_path / "set")
     assert "EXPORT_INCOMPLETE" not in reasons(tmp_path / "set", "stacks")
     assert len(Dataset.open(tmp_path / "set").rows("pairs")) == 2
+
+
+def test_a_media_directory_is_read_once_and_again_when_it_changed(export: Path, tmp_path: Path, monkeypatch):
+    import curation.absent
+
+    paths = images(export)
+    media(paths).save_as(export / "dicom" / "DICOMDIR", enforce_file_format=True)
+    read: list[str] = []
+    monkeypatch.setattr(curation.absent, "read_media", lambda ref: read.append(ref.name) or sound(ref))
+    assert [curate(export, tmp_path / "set") for _ in range(2)] == [0, 0]
+    assert read == ["DICOMDIR"]
+    shutil.move(paths[-1], tmp_path / "late.dcm")
+    assert curate(export, tmp_path / "set") == 0
+    assert read == ["DICOMDIR"]
+    assert reasons(tmp_path / "set", "stacks")["EXPORT_INCOMPLETE"] == 1, "compared anew, though not read anew"
+    media(paths[:-1]).save_as(export / "dicom" / "DICOMDIR", enforce_file_format=True)
+    assert curate(export, tmp_path / "set") == 0
+    assert read == ["DICOMDIR"] * 2
+    assert "EXPORT_INCOMPLETE" not in reasons(tmp_path / "set", "stacks")
 
 
 def test_a_file_beside_a_series_that_cannot_be_read_is_a_flag(export: Path, tmp_path: Path):

@@ -127,3 +127,28 @@ def test_a_file_dropped_for_a_passing_reason_is_read_again(tmp_path: Path):
         assert ledger.file_stamps(["x.dcm"]) == {}
         ledger.put_files([FileRow(ref, "1:1", "dropped", "NOT_DICOM")], run=1)
         assert ledger.file_stamps(["x.dcm"]) == {"x.dcm": "1:1"}
+
+
+def test_what_meets_its_limits_in_two_runs_is_given_up_until_it_changes_or_is_forgiven(tmp_path: Path):
+    with open_ledger(tmp_path / "p") as ledger:
+        for n_strikes in range(2):
+            assert ledger.may_pass({"RESOURCE_LIMIT", None}, "study", ODD, "key1"), n_strikes
+            ledger.strike("study", ODD, "key1")
+        assert ledger.is_given_up("study", ODD, "key1")
+        assert not ledger.may_pass({"RESOURCE_LIMIT", None}, "study", ODD, "key1")
+        assert ledger.may_pass({"RESOURCE_LIMIT", "READ_ERROR"}, "study", ODD, "key1"), "a disk may come back"
+        assert ledger.may_pass({"RESOURCE_LIMIT"}, "study", ODD, "key2"), "another input or configuration"
+        ledger.strike("study", ODD, "key2")
+        assert not ledger.is_given_up("study", ODD, "key2"), "counted from one again"
+        ledger.strike("study", ODD, "key2")
+        ledger.forgive()
+        assert ledger.may_pass({"RESOURCE_LIMIT"}, "study", ODD, "key2")
+
+
+def test_a_file_is_read_again_after_its_first_strike_alone(tmp_path: Path):
+    poison = FileRow(FileRef("b.dcm", "/x/b.dcm"), "7:1", "dropped", "RESOURCE_LIMIT", "KilledWorker")
+    with open_ledger(tmp_path / "p") as ledger:
+        for known in ({}, {"b.dcm": "7:1"}):
+            ledger.put_files([poison], run=1)
+            ledger.strike("file", "b.dcm", "7:1")
+            assert ledger.file_stamps(["b.dcm"]) == known

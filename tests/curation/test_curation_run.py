@@ -24,9 +24,12 @@ from pydicom import dcmread
 
 from curation.__main__ import main
 from curation.contract import SCHEMA_VERSION, VERDICT_ROWS, Dataset
+from curation.executor import WORKER_DIED, Failure
 from curation.ledger import open_ledger
 from curation.verify import verify_dataset
 from t3dkit.tables import write_table
+from t3dkit.verdict import Dropped
+from volumes.reasons import DropReason
 
 
 def reasons(dataset: Path, stage: str) -> dict[str, int]:
@@ -300,3 +303,61 @@ def test_an_institutions_words_are_read(small_export: Path, own_dataset: Path, t
     assert curate(export, own_dataset) == 0
     sections = {row["section"] for row in Dataset.open(own_dataset).rows("sentences")}
     assert "findings" in sections
+
+
+def summaries(export: Path, dataset: Path, capsys, *more: tuple[str, ...]) -> list[dict]:
+    """What a run says, and again, and once with each of `more`."""
+    told = []
+    for words in ((), (), (), *more):
+        assert curate(export, dataset, *words) == 0
+        told.append(summary(capsys) | {"hash": tree_hash(dataset)})
+    return told
+
+
+def test_a_stack_that_met_its_limits_twice_is_tried_again_only_when_asked(
+    small_export: Path, made_dataset: Path, tmp_path: Path, capsys, monkeypatch
+):
+    import volumes.convert
+
+    sound = volumes.convert.convert_stack
+    poison = PLANS[1].uid
+
+    def limited(stack, grid):
+        is_poison = stack.head.study_instance_uid == poison
+        return Dropped(DropReason.RESOURCE_LIMIT, "planted") if is_poison else sound(stack, grid)
+
+    monkeypatch.setattr(volumes.convert, "convert_stack", limited)
+    told = summaries(small_export, tmp_path / "set", capsys, ("--retry",))
+    assert [one["studies_processed"] for one in told] == [4, 1, 0, 1]
+    assert len({one["hash"] for one in told}) == 1, "another try does not show in the data set"
+    assert reasons(tmp_path / "set", "convert") == {"RESOURCE_LIMIT": 1}
+    monkeypatch.setattr(volumes.convert, "convert_stack", sound)
+    assert curate(small_export, tmp_path / "set", "--retry") == 0
+    assert tree_hash(tmp_path / "set") == tree_hash(made_dataset)
+
+
+def test_a_study_and_a_file_that_kill_their_workers_twice_are_left_alone(
+    small_export: Path, made_dataset: Path, tmp_path: Path, capsys, monkeypatch
+):
+    import curation.executor
+
+    export = tmp_path / "export"
+    shutil.copytree(small_export, export)
+    (export / "dicom" / "poison.dcm").write_bytes(bytes(128) + b"DICM")
+    sound, tried = curation.executor.guarded, []
+
+    def deadly(function, argument):
+        is_file = function.__name__ == "index_chunk" and "poison.dcm" in {ref.name for ref, _stamp in argument}
+        is_study = function.__name__ == "process_study" and PLANS[1].uid in Path(argument).read_text()
+        if is_file or is_study:
+            tried.append("file" if is_file else "study")
+            return Failure(WORKER_DIED)
+        return sound(function, argument)
+
+    monkeypatch.setattr(curation.executor, "guarded", deadly)
+    told = summaries(export, tmp_path / "set", capsys)
+    assert tried == ["file", "file", "study", "file", "study"], "the file among its neighbours and alone, then alone"
+    assert len({one["hash"] for one in told}) == 1
+    assert reasons(tmp_path / "set", "process") == {"RESOURCE_LIMIT": 1}
+    assert reasons(tmp_path / "set", "files") == {"NOT_DICOM": 1, "RESOURCE_LIMIT": 1}
+    assert verify_dataset(tmp_path / "set")[0] == []

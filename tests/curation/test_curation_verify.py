@@ -11,7 +11,7 @@ import pytest
 
 from curation.__main__ import main
 from curation.contract import TABLES, Dataset
-from curation.verify import CHECKS, verify_dataset
+from curation.verify import CHECKS, Depth, verify_dataset
 from t3dkit.tables import write_table
 
 Row = dict[str, Any]
@@ -146,6 +146,22 @@ def test_without_the_private_folder_the_search_is_said_to_be_left_out(own_datase
     shutil.rmtree(own_dataset.with_name("set.private"))
     assert main(["verify", str(own_dataset), "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["identifiers_searched"] is None
+
+
+def test_a_sample_reads_so_many_volumes_whole_and_looks_at_all(own_dataset: Path, capsys):
+    n_volumes = len(Dataset.open(own_dataset).rows("volumes"))
+    assert verify_dataset(own_dataset, depth=Depth(2))[1]["volumes_read_whole"] == 2
+    assert verify_dataset(own_dataset, depth=Depth(99))[1]["volumes_read_whole"] == n_volumes
+    flip_byte(own_dataset)
+    assert verify_dataset(own_dataset, depth=Depth(0))[0] == [], "nothing was read whole"
+    found = [bool(verify_dataset(own_dataset, depth=Depth(1, seed))[0]) for seed in range(16)]
+    assert True in found, "another seed takes other volumes"
+    assert False in found
+    assert main(["verify", str(own_dataset), "--quiet", "--sample", "0"]) == 0
+    assert json.loads(capsys.readouterr().out)["volumes_read_whole"] == 0
+    volume(own_dataset).write_bytes(volume(own_dataset).read_bytes()[:-10])
+    assert verify_dataset(own_dataset, depth=Depth(0))[0], "a truncated volume is seen by its size"
+    assert main(["verify", str(own_dataset), "--quiet", "--sample", "-1"]) == 2
 
 
 def test_processes_find_the_same(own_dataset: Path):
