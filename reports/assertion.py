@@ -53,6 +53,9 @@ class _Rules(NamedTuple):
     not_words: frozenset[str]
     not_denied: frozenset[str]
     taken: frozenset[str]
+    denials: frozenset[tuple[str, ...]]
+    not_deniable: frozenset[str]
+    none_of: Trie[str]
     none: Trie[str]
     past: Trie[str]
     current: frozenset[str]
@@ -93,6 +96,9 @@ def _rules(language: str) -> _Rules:
         frozenset(scope["not"]),
         frozenset(neutral.get("not_denied", ())),
         frozenset(neutral.get("taken", ())),
+        frozenset(tuple(phrase.split()) for phrase in data["absent"].get("subject", ())),
+        frozenset(data["absent"].get("not_subject", ())),
+        _phrases({"phrases": data["absent"].get("none_of", ())}),
         _phrases({"phrases": neutral.get("none", ())}),
         _phrases({"phrases": neutral.get("past", ())}),
         frozenset(neutral.get("current", ())),
@@ -182,7 +188,27 @@ def judge_sentence(
         assertion = "uncertain"
     elif is_background and assertion == "uncertain" and any(word.lower in rules.tells for word in words):
         assertion = "present"
-    return Judgement(assertion, assertion == "absent", is_compared)
+    is_normal = assertion == "absent" and not _speaks_of_lesion(words, findings, breaks, rules)
+    return Judgement(assertion, is_normal, is_compared)
+
+
+def _speaks_of_lesion(
+    words: Sequence[Word], findings: Sequence[tuple[int, int]], breaks: set[int], rules: _Rules
+) -> bool:
+    """Whether the denial is about something that stays: "None of the masses has grown", "It does not invade ..."."""
+    is_subject = any(_is_denied_subject(finding, words, breaks, rules) for finding in findings)
+    return is_subject or (bool(findings) and rules.none_of.begins(words))
+
+
+def _is_denied_subject(finding: tuple[int, int], words: Sequence[Word], breaks: set[int], rules: _Rules) -> bool:
+    """Whether all that is said of a finding is denied: "The mass does not invade the chest wall"."""
+    for at in range(finding[1], min(finding[1] + rules.reach.get("subject", 0), len(words) - 2)):
+        word = words[at].lower
+        if (word, words[at + 1].lower) in rules.denials:
+            return words[at + 2].lower not in rules.not_deniable
+        if at in breaks or word in rules.verbs or word == ",":
+            return False
+    return False
 
 
 def _is_past(words: Sequence[Word], rules: _Rules) -> bool:
@@ -221,7 +247,7 @@ def _judge_finding(
     acting = {role for cue in cues for role in cue.value if _reaches(role, cue, finding, words, breaks, rules)}
     if "uncertain over" in acting:
         return "uncertain"
-    if acting & {"absent pre", "absent post"} or any(_is_called_normal(finding, hit, words, rules) for hit in normal):
+    if acting & {"absent pre", "absent post"} or _is_denied_subject(finding, words, breaks, rules) or any(_is_called_normal(finding, hit, words, rules) for hit in normal):
         return "absent"
     return "uncertain" if acting & {"uncertain pre", "uncertain post"} else "present"
 

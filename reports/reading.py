@@ -16,8 +16,8 @@ from reports.sentences import split_sentences
 from reports.tags import Context, Tags, tag_sentence
 from reports.vocabulary import split_words
 
-_WITHOUT_PICTURE = ("history", "indication", "other")
-"""Sections where "worse" and "previously" compare complaints, not examinations."""
+_WITHOUT_PICTURE = ("history", "indication", "other", "comparison")
+"""Sections where "worse" and "previously" compare complaints, not examinations, and the one that only names them."""
 _BACKGROUND = ("history", "indication")
 
 
