@@ -85,9 +85,10 @@ class _People:
             return gap in (",", ", ", "^", "-") and (gap == "-" or following in cues().given)
         if low in cues().particles:
             return index + 1 < len(self._words) and index > 0
-        return index > 0 and (
-            grade(low) is Grade.NAME or (grade(low) is Grade.UNKNOWN and self._signs.is_title(index - 1))
-        )
+        level = grade(low)
+        if index == 0 or level is Grade.WORD:
+            return False
+        return level is not Grade.BOTH or (self._signs.is_title(index - 1) and low not in cues().alone)
 
     def _continues(self, last: int, index: int) -> bool:
         """Whether a name at `index` is one of a list after the name that ends before `last`."""
@@ -101,15 +102,22 @@ class _People:
     def _is_person(self, run: Run, before: Sign, behind: Sign) -> bool:
         sign, best = max(before, behind), max(run.grades, default=Grade.WORD)
         if sign is Sign.TITLE:
-            return not run.is_lower or best in (Grade.NAME, Grade.UNKNOWN)
+            return True
         if self._is_thing(run, sign):
             return False
         if run.is_lower:
-            is_whole = len(run.grades) > 1 or (sign is Sign.LABEL and ":" in self._gap(run.first - 1))
-            return sign >= Sign.STRONG and best is Grade.NAME and is_whole
+            return self._is_lower_person(run, before, sign, best)
         if not run.grades:
             return sign is Sign.LABEL and run.n_initials > 1
         return self._is_shown(run, before, behind, best) if sign >= Sign.STRONG else self._is_seen(run, sign, best)
+
+    def _is_lower_person(self, run: Run, before: Sign, sign: Sign, best: Grade) -> bool:
+        """Whether a run without capitals is a person: "spoke with jane roe", "nurse roe", "attending: roe"."""
+        low, is_label = self._low[run.first], before is Sign.LABEL and ":" in self._gap(run.first - 1)
+        if len(run.grades) > 1 or is_label:
+            return sign >= Sign.STRONG and (best is Grade.NAME or (before >= Sign.PERSON and best is not Grade.BOTH))
+        is_patient = self._low[run.first - 1] in ("patient", "pt", "patients", "pts", "client")
+        return before >= Sign.PERSON and best in (Grade.NAME, Grade.UNKNOWN) and len(low) > 3 and not is_patient
 
     def _is_shown(self, run: Run, before: Sign, behind: Sign, best: Grade) -> bool:
         """Whether a run of which something says that it is a person may be one."""
@@ -158,6 +166,10 @@ class _People:
             and self._owns(run.stop)
             and (n_sure or len(self._low[run.first]) > 3)
         ):
+            return True
+        if is_title_case and is_given_name(self._low[run.first]) and len(self._low[run.first]) > 3:
+            return True  # told by nobody, and yet a given name and nothing else
+        if any(self._gap(place) in ("_", "^") for place in range(run.first, run.stop - 1)):
             return True
         if sign is Sign.WEAK:
             return n_sure > 0 or (n_real > 1 and best is not Grade.BOTH and not self._runs.is_capitals(run.first))

@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from reports.deid.cues import SPECIALTIES, Grade, cues, grade, never
+from reports.deid.cues import SPECIALTIES, Grade, cues, grade, is_given_name, never
 from reports.deid.signs import GAP, Sign, Signs
 from reports.deid.words import words
 
 _GLUED = ("-", "'", "^", "^^", "_")
-_QUOTED = re.compile(r" ?[\"'(] ?|[\"')] ?")
+_QUOTED = re.compile(r" [\"'(]|[\"')] ")
 _SHAPE = re.compile(r"[A-Z][a-z]+|[A-Z][a-z]?[A-Z]*|(?:[A-Z][a-z]+[A-Z]|[A-Z][A-Z])[a-z]{2,}|[A-Z][a-z]+[A-Z]")
 _MAX_PARTS = 6
 
@@ -62,6 +62,10 @@ class Runs:
             if place > index and grades and low in cues().suffixes:
                 place = stop = place + 1
                 continue
+            if grades and self._is_pair_of_initials(place):
+                n_initials, stop = n_initials + 2, place + 1
+                place = stop
+                continue
             if len(word) == 1:
                 if not (word.isupper() and self._is_initial(place, bool(grades), sign)):
                     break
@@ -103,7 +107,8 @@ class Runs:
             low = self._low[place]
             is_given = low in cues().given or (len(low) == 1) or low in cues().suffixes
             return "," if is_given or (sign >= Sign.STRONG and grade(low) is not Grade.WORD) else ""
-        return " " if _QUOTED.fullmatch(gap) and gap.strip() in ('"', "(", ")") and sign >= Sign.STRONG else ""
+        is_nickname = sign >= Sign.STRONG or is_given_name(self._low[place - 1])
+        return " " if _QUOTED.fullmatch(gap) and gap.strip() in ('"', "'", "(", ")") and is_nickname else ""
 
     def _particles(self, place: int) -> int:
         """The place behind the particles that begin at `place`, if a name part follows them; else `place`."""
@@ -117,6 +122,13 @@ class Runs:
             ahead += 1
         word = self._words[ahead][2]
         return ahead if word[0].isupper() and len(word) > 1 and grade(self._low[ahead]) is not Grade.WORD else place
+
+    def _is_pair_of_initials(self, place: int) -> bool:
+        """Whether two initials without full stops follow a part in small letters: "Smith JA"."""
+        word, low = self._words[place][2], self._low[place]
+        is_pair = len(word) == 2 and word.isupper() and self._gap(place - 1) == " " and low not in words().not_initials
+        is_other = self._signs.is_credential(place) or low in cues().suffixes or low in cues().roles
+        return is_pair and not is_other and not self._words[place - 1][2].isupper()
 
     def _is_initial(self, place: int, follows: bool, sign: Sign) -> bool:
         has_dot = self._text[self._words[place][1] : self._words[place][1] + 1] == "."
@@ -134,13 +146,7 @@ class Runs:
         word, low = self._words[place][2], self._low[place]
         level = grade(low)
         if is_lower:
-            needed = (
-                Grade.UNKNOWN
-                if sign is Sign.TITLE or (follows and sign is Sign.LABEL)
-                else Grade.BOTH
-                if follows
-                else Grade.NAME
-            )
+            needed = Grade.UNKNOWN if sign >= Sign.PERSON else Grade.BOTH if follows else Grade.NAME
             return level if word.islower() and level >= needed else None
         gap = self._gap(place - 1) if place > first else ""
         glued = gap in ("-", "'")

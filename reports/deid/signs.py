@@ -21,7 +21,7 @@ _COMMA_GAP = re.compile(r"\.?,[ \t\n]{1,4}|[ \t\n]?\([ \t]?")
 _TITLE_GAP = re.compile(r"\.?(?:[ \t]{1,3}|[ \t]?\n[ \t]{0,4})|\.")
 _AFTER_GAP = re.compile(r",?[ \t\n]{1,3}|,|[ \t\n]?[(\[]|[ ]?-{1,2}[ ]?|;[ ]|/")
 _SENTENCE_END = re.compile(r"[.;:?!][)\"']?[ \t\n]|\n[ \t]*\n")
-_LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms"])
+_LOWER_TITLES = frozenset(["dr", "drs", "mr", "mrs", "ms", "prof", "doctor"])
 _MODALITY_TITLES = frozenset(["MR", "MS"])
 _CREDENTIAL_WORDS = frozenset(["do", "pt", "od", "ot", "pa", "dc", "rt", "ma"])
 _AGED = re.compile(r"(?:(?:is|was) )?(?:an? )?\d{1,3}(?:[- ]?(?:y\b|yo\b|y/o|years?\b|yr)|,| ?[MF]\b)", re.IGNORECASE)
@@ -76,7 +76,10 @@ class Signs:
         if index and low == "ms" and self.low[index - 1].isdigit():
             return False  # milliseconds
         if (word in _MODALITY_TITLES or (low in ("mr", "ms") and word.islower())) and not gap.startswith("."):
-            return False
+            following = self.words[index + 1][2] if index + 1 < len(self.words) else ""
+            if not following.islower() or grade(following) not in (Grade.UNKNOWN, Grade.NAME) or len(following) < 4:
+                return False
+            return word.islower() and gap == " "  # "mr pemberton", not "mr abdomen"
         return _TITLE_GAP.fullmatch(gap) is not None and (low in _LOWER_TITLES or word[0].isupper())
 
     def before(self, index: int) -> Sign:
@@ -178,7 +181,8 @@ class Signs:
             if low in cues().follow or self._is_followed(first, stop, gap):
                 return Sign.STRONG
             if gap in (" ", "\n") and self._is_doing(first, stop):
-                return Sign.PERSON if low in cues().told else Sign.WEAK
+                is_told = low in ("was", "were") and not cues().told.isdisjoint(self.low[stop + 1 : stop + 2])
+                return Sign.PERSON if low in cues().told or is_told else Sign.WEAK
         if low == "as" and gap == " " and self.is_role(stop + 1):
             return Sign.STRONG
         if gap == "'" and low == "s" and self.is_role(stop + 1):
@@ -186,9 +190,11 @@ class Signs:
         return Sign.NONE
 
     def _is_doing(self, first: int, stop: int) -> bool:
-        low, single = self.low[stop], stop - first == 1
+        low, single, following = self.low[stop], stop - first == 1, self.low[stop + 1 : stop + 2]
+        if low in ("was", "were") and not cues().told.isdisjoint(following):
+            return True
         if low in ("has", "had", "was", "is") and single:
-            return self.low[stop + 1 : stop + 2] in (["a"], ["been"], ["an"], ["no"], ["seen"], ["given"], ["not"])
+            return following in (["a"], ["been"], ["an"], ["no"], ["seen"], ["given"], ["not"])
         return low in cues().told or low in cues().verbs or (low in cues().auxiliaries and not single)
 
     def _is_followed(self, first: int, stop: int, gap: str) -> bool:
