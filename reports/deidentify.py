@@ -19,7 +19,8 @@ from reports.deid.dates import find_dates
 from reports.deid.findings import replace, resolve
 from reports.deid.fold import fold
 from reports.deid.known import KnownIdentifiers
-from reports.deid.people import find_people
+from reports.deid.people import find_people, find_repeats
+from reports.deid.phones import find_phones
 from reports.deid.rules import apply_rules
 from reports.deid.tokens import tokenize
 from reports.deid.verify import leaks
@@ -70,8 +71,9 @@ class Deidentifier:
         known = self._known
         findings = list(known.find(tokens))
         findings += find_dates(tokens, shift_days=self._shift_days, known=known.dates, births=known.births)
-        findings += apply_rules(tokens)
-        findings += find_people(tokens)
+        unknown = [*apply_rules(tokens), *find_people(tokens), *find_phones(tokens)]
+        findings += unknown
+        findings += find_repeats(tokens, unknown)
         spans = [(*folded.original(one.start, one.end), one) for one in resolve(findings, folded.text)]
         edited, counts = replace(text, spans)
         return DeidentifiedText(edited, sum(counts.values()), dict(sorted(counts.items())))

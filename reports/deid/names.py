@@ -18,9 +18,9 @@ from itertools import permutations
 
 from rapidfuzz.distance import OSA
 
+from reports.deid.cues import is_word
 from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, fold
-from reports.deid.people import is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from reports.deid.cues import SPECIALTIES, cues, is_word
 from reports.deid.findings import Finding
-from reports.deid.people import SPECIALTIES, cues, is_word
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from functools import lru_cache
 from itertools import pairwise
 
-from reports.deid.people import is_word
+from reports.deid.cues import is_word
 from reports.deid.words import words
 
 _MIN_ID = 5

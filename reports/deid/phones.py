@@ -1,0 +1,143 @@
+"""Telephone numbers that nobody told us of, in any country's way of writing.
+
+Enters: a folded text cut into words. Leaves: findings. Refuses: what a unit follows, dates, numbers of images and
+codes. The rules of ``lexicon/deid_rules.toml`` know shapes that are telephone numbers wherever they stand; here the
+digits are counted, and where there are as many as a number has, a word beside them or their grouping decides. In
+doubt it goes.
+
+References
+----------
+ITU-T E.164 (at most 15 digits) and E.123 (notation); 7 digits are the shortest local number of North America.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from reports.deid.cues import cues
+from reports.deid.findings import Finding
+from reports.deid.tokens import Tokens
+
+_MARK = r"(?:[ \t]{0,2}[-./][ \t]{0,2}|[ \t]{1,2}|[ \t]?\n[ \t]{0,3}|-\n)"
+_RUN = re.compile(
+    rf"(?<![\w.,/])(?<!\d-)(?<!\d[ -][x*])[+(]{{0,2}}\d{{1,11}}(?:[)]{{0,1}}{_MARK}?[(]?\d{{1,8}}[)]?){{0,6}}(?![\w])"
+)
+_EXTENSION = re.compile(r",?[ \t\n]{0,2}(?:x|extn?\.?|extension|durchwahl)[ \t.:]{0,2}\d{1,6}(?!\w)", re.IGNORECASE)
+_UNIT = re.compile(
+    r"[.,:/]\d|[ \t\n]{0,2}(?:mm|cm|m|ml|cc|hu|mg|mgy|kg|g|ms|s|sec|mas?|kvp?|%|x|degrees|images?|views?|years?"
+    r"|days?|weeks?|months?|hours?|minutes?|cells|mhz|hz|lpm|bpm|mmhg|units?)\b",
+    re.IGNORECASE,
+)
+_DATE = re.compile(
+    r"(?<!\d)(?:\d{1,2}[-/. ]{1,3}\d{1,2}[-/. ]{1,3}(?:19|20)\d\d|(?:19|20)\d\d[-/.]\d{1,2}[-/.]\d{1,2})(?!\d)"
+)
+_SHORT_DATE = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d\d(?!\d)")
+_LOCAL = re.compile(r"[2-9]\d\d[-.]\d{4}|[2-9]\d\d \d{4}")
+_VANITY = re.compile(
+    r"(?<![\w.-])(?:\+?1[-. ])?(?:8(?:00|33|44|55|66|77|88)[-. ][A-Z0-9]{2,8}(?:-[A-Z0-9]{2,8}){0,2}"
+    r"|\(?[2-9]\d\d\)?[-. ]{1,2}(?:\d{3}-[A-Z]{4}|[A-Z]{3}-[A-Z]{4}|[A-Z]{3}-\d{4}|[A-Z]{7}))(?![\w-])"
+)
+_PAGER = re.compile(
+    r"(?:pager|beeper|bleep|pgr|ext|extension|extn|extensions|x)s?\W{0,4}(?:no|number|nr|is)?\W{0,3}$", re.IGNORECASE
+)
+_WORD_BEFORE = re.compile(r"([A-Za-z]+)([^A-Za-z\d]{0,6})$")
+_REACH = 40
+"""Characters before a number in which its cue may stand."""
+
+
+@dataclass(frozen=True)
+class _Lists:
+    cues: frozenset[str]
+    letters: frozenset[str]
+    behind: frozenset[str]
+    never: frozenset[str]
+    fillers: frozenset[str]
+
+
+@cache
+def _lists() -> _Lists:
+    table = tomllib.loads(files("reports").joinpath("lexicon/deid_cues.toml").read_text(encoding="utf-8"))["phones"]
+    return _Lists(**{name: frozenset(text.split()) for name, text in table.items()})
+
+
+def find_phones(tokens: Tokens) -> Iterator[Finding]:
+    """Telephone, fax and pager numbers, with their extensions."""
+    text = tokens.text
+    for match in _RUN.finditer(text) if _may_hold(tokens) else ():
+        if _is_phone(text, match):
+            more = _EXTENSION.match(text, match.end())
+            yield Finding(match.start(), more.end() if more else match.end(), "PHONE")
+    for match in _VANITY.finditer(text):
+        if any(letter.isalpha() for letter in match[0]):
+            yield Finding(match.start(), match.end(), "PHONE")
+
+
+def _may_hold(tokens: Tokens) -> bool:
+    return any(sum(map(str.isdigit, line)) > 3 for line in tokens.numerals.split("\n"))
+
+
+def _is_phone(text: str, match: re.Match[str]) -> bool:
+    written = match[0]
+    groups = re.findall(r"\d+", written)
+    n_digits = sum(map(len, groups))
+    has_unit = _UNIT.match(text, match.end()) is not None and not _EXTENSION.match(text, match.end())
+    if n_digits < 4 or n_digits > 15 or has_unit:
+        return False
+    before = text[max(0, match.start() - _REACH) : match.start()]
+    if 4 <= n_digits <= 7 and len(groups) == 1:
+        return n_digits > 3 and _PAGER.search(before) is not None
+    if n_digits < 7 or _DATE.search(written):
+        return False
+    near = _word_before(before)
+    if near in _lists().never or all(len(group) == 4 and group[:2] in ("19", "20") for group in groups):
+        return False
+    has_cue = _is_cued(before, near) or _is_cued_behind(text, match.end())
+    if _SHORT_DATE.search(written):
+        return has_cue and len(groups) == 5 and n_digits == 10  # 01.23.45.67.89
+    return has_cue or _is_shaped(before, written, groups)
+
+
+def _is_shaped(before: str, written: str, groups: list[str]) -> bool:
+    """Whether the grouping alone makes a telephone number: a local one, or 9 to 13 digits in few groups."""
+    if _LOCAL.fullmatch(written):
+        return " " not in written or before.endswith(("[", "("))
+    if "\n" in written and "+" not in written and "(" not in written:
+        return False
+    n_digits, lengths = sum(map(len, groups)), {len(group) for group in groups}
+    is_mixed = 9 <= n_digits <= 12 and 4 <= len(groups) <= 5 and len(lengths) > 1 and min(lengths) > 1
+    is_long = 9 <= n_digits <= 13 and 2 <= len(groups) <= 6 and max(map(len, groups)) > 3
+    is_pairs = n_digits >= 9 and len(groups) > 3 and all(len(group) == 2 for group in groups[1:])
+    has_plus = written.startswith(("+", "(+")) and n_digits > 7
+    has_bracket = re.match(r"\(\d{2,5}\)", written) is not None and n_digits > 7
+    return any((is_long, is_pairs, is_mixed, has_plus, has_bracket))
+
+
+def _word_before(before: str) -> str:
+    """The last word before a number that is no filler."""
+    rest = before
+    while found := _WORD_BEFORE.search(rest):
+        word = found[1].lower()
+        if word not in _lists().fillers:
+            return word
+        rest = rest[: found.start()]
+    return ""
+
+
+def _is_cued(before: str, near: str) -> bool:
+    found = _WORD_BEFORE.search(before)
+    if found and found[1].lower() in _lists().letters and ":" in found[2]:
+        return True
+    return near in _lists().cues or near in cues().roles or near in cues().credentials
+
+
+def _is_cued_behind(text: str, end: int) -> bool:
+    following = re.match(r"[ \t\n]{0,2}[(\[]?([A-Za-z]{1,9})(?![A-Za-z])", text[end : end + 16])
+    if not following:
+        return False
+    word = following[1].lower()
+    return word in _lists().behind and (len(word) > 1 or following[0].strip().startswith(("(", "[")))
