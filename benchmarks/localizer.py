@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -34,6 +34,9 @@ from curation.align.masks import boxes_of_masks, label_map_on_grid, totalsegment
 from curation.align.records import Location, RegionBox
 from reports.regions import region_tree
 from volumes.reasons import Flag
+
+if TYPE_CHECKING:
+    from train.catalogue import Box as TrainBox
 
 CROP_MM = 144.0
 DRAW_MM = 1.5
@@ -151,7 +154,13 @@ def _iou(one: RegionBox, other: RegionBox) -> float:
 
 
 def _lesion_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
-    """Whether crops on the region that a sentence about a lesion names hold the lesion's centre."""
+    """Whether crops for the sentence that names a lesion hold the lesion's centre.
+
+    `hit`: the crop around the centre of the true region's box, cut to what the sentence tells of it. `drawn`: training's
+    own crops on the regions that the parser reads from the sentence, without image pointers.
+    """
+    from train.catalogue import told_of
+
     found = {box.region: box for box in location.boxes}
     spacing = np.linalg.norm(case.affine_ras[:3, :3], axis=0)
     size = np.array(case.data.shape)
@@ -161,36 +170,55 @@ def _lesion_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
     rows: list[Row] = []
     for number, lesion in enumerate(case.lesions):
         at = to_ijk[:3, :3] @ lesion.centre_ras + to_ijk[:3, 3]
-        guess = found.get(lesion.region)
-        row: Row = {"kind": "lesion", "lesion": lesion.kind, "region": lesion.region, "located": guess is not None}
+        named = _regions_named(lesion)
+        row: Row = {"kind": "lesion", "lesion": lesion.kind, "region": lesion.region, "located": lesion.region in found}
+        row |= {"reads_right": lesion.region in named, "hit": False, "drawn": 0.0}
         somewhere = body[draws.integers(len(body), size=N_DRAWS)]
         row["random"] = float(np.mean([_holds(_crop_around(place, spacing, size), at) for place in somewhere]))
-        row["hit"], row["drawn"] = False, 0.0
-        if guess is not None:
-            center = np.add(guess.start_ijk, np.divide(guess.size_ijk, 2))
+        fine = {region: _on_draw_grid(found[region], spacing) for region in {lesion.region, *named} & found.keys()}
+        told = {region: told_of(region, box, lesion.text) for region, box in fine.items()}
+        if lesion.region in told:
+            box = told[lesion.region]
+            center = (np.array(box.start_ijk) + np.array(box.stop_ijk)) / 2 * DRAW_MM / spacing
             row["hit"] = _holds(_crop_around(center, spacing, size), at)
-            row["drawn"] = _drawn_hits(guess, lesion, at * spacing, size * spacing, spacing, seed=number)
+        boxes = tuple((region, told[region]) for region in named if region in told)
+        if boxes:
+            row["drawn"] = _drawn_hits(boxes, at * spacing, size * spacing, seed=number)
         rows.append(row)
     return rows
+
+
+def _regions_named(lesion: Lesion) -> tuple[str, ...]:
+    """The regions that the parser reads from a lesion's sentence."""
+    from reports.parse import parse_report
+
+    parsed = parse_report(f"FINDINGS:\n{lesion.text}")
+    return tuple(dict.fromkeys(region for sentence in parsed.sentences for region in sentence.regions))
 
 
 def _holds(crop: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> bool:
     return bool(np.all((at >= crop[0]) & (at < crop[1])))
 
 
-def _drawn_hits(
-    box: RegionBox, lesion: Lesion, at_mm: np.ndarray, size_mm: np.ndarray, spacing: np.ndarray, *, seed: int
-) -> float:
-    """Share of training's crops on a box that hold a place; the grid has cubes of `DRAW_MM`."""
-    from train.catalogue import Box, Catalogue, Sentence
-    from train.config import CropConfig
-    from train.crops import N_CHANCES, chances, draw_views
+def _on_draw_grid(box: RegionBox, spacing: np.ndarray) -> TrainBox:
+    """A box on the grid of `DRAW_MM` on which crops are drawn."""
+    from train.catalogue import Box
 
     low = np.floor(np.array(box.start_ijk) * spacing / DRAW_MM).astype(int)
     high = np.maximum(np.ceil(np.array(box.stop_ijk) * spacing / DRAW_MM).astype(int), low + 1)
-    shape = np.maximum(np.ceil(size_mm / DRAW_MM).astype(int), high)
-    target = Box(tuple(low.tolist()), tuple(high.tolist()))
-    sentence = Sentence("s", "p", "patient", "v", "", (lesion.region,), ((lesion.region, target),), False, True)
+    return Box(tuple(low.tolist()), tuple(high.tolist()))
+
+
+def _drawn_hits(
+    boxes: tuple[tuple[str, TrainBox], ...], at_mm: np.ndarray, size_mm: np.ndarray, *, seed: int
+) -> float:
+    """Share of training's crops for a sentence on these boxes that hold a place."""
+    from train.catalogue import Catalogue, Sentence
+    from train.config import CropConfig
+    from train.crops import N_CHANCES, chances, draw_views
+
+    shape = np.maximum(np.ceil(size_mm / DRAW_MM).astype(int), np.max([box.stop_ijk for _, box in boxes], axis=0))
+    sentence = Sentence("s", "p", "patient", "v", "", tuple(region for region, _ in boxes), boxes, False, True)
     crop = CropConfig(size_vox=round(CROP_MM / DRAW_MM))
     catalogue = Catalogue((sentence,), {"v": tuple(shape.tolist())}, crop)
     hits = []
@@ -264,7 +292,7 @@ def summarize(rows: list[Row]) -> Row:
     if len(lesions):
         summary["lesions"] = {
             "n": len(lesions),
-            **{name: _mean(lesions[name]) for name in ("hit", "drawn", "random")},
+            **{name: _mean(lesions[name]) for name in ("hit", "drawn", "random", "reads_right")},
             "hit_by_region": {
                 f"{name} ({len(rows)})": [_mean(rows["hit"]), _mean(rows["drawn"])]
                 for name, rows in lesions.groupby("region")

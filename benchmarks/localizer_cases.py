@@ -27,11 +27,12 @@ NO_ANATOMY = ("kidney_cyst_left", "kidney_cyst_right")
 
 @dataclass(frozen=True)
 class Lesion:
-    """A painted lesion that the report names: its region and the voxel nearest to its centre, mm RAS."""
+    """A painted lesion that the report names: its region, the voxel nearest to its centre, mm RAS, and the sentence."""
 
     kind: str
     region: str
     centre_ras: np.ndarray
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,15 +87,21 @@ def made_case(plan: StudyPlan, *, name: str) -> Case:
         affine_ras[:, axis] *= -1
     data, labels = (np.asfortranarray(array.transpose(2, 1, 0)[::-1, ::-1]) for array in (hu, painter.label))
     labels[~np.isin(labels, list(NAME))] = 0
-    named = ReportWriter(plan, lesions, [None] * len(lesions)).write().named
+    sentences: dict[int, str] = {}
+
+    class Writer(ReportWriter):
+        def _present(self, n: int) -> str:
+            return sentences.setdefault(n, super()._present(n))
+
+    named = Writer(plan, lesions, [None] * len(lesions)).write().named
     return Case(
         name=name,
         data=np.clip(data, -1024, 3071),
         affine_ras=affine_ras,
         labels=LabelMap(labels, affine_ras, NAME),
         lesions=tuple(
-            Lesion(one.kind, one.region, np.array(one.centre_lps) * [-1, -1, 1])
-            for one, is_named in zip(lesions, named, strict=True)
+            Lesion(one.kind, one.region, np.array(one.centre_lps) * [-1, -1, 1], sentences[number])
+            for number, (one, is_named) in enumerate(zip(lesions, named, strict=True))
             if is_named and np.all(np.isfinite(one.centre_lps))
         ),
         classes=tuple(

@@ -6,6 +6,7 @@ Enters: a data set through its contract. Leaves: a `Catalogue`. Refuses: a split
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 from curation.contract import Dataset, best_boxes
 from t3dkit.errors import DataError
 from train.config import CropConfig
+from train.places import WHOLE, share_told
 
 Ijk = tuple[int, int, int]
 
@@ -48,7 +50,7 @@ class Sentence:
     regions : tuple of str
         Every region it names, located or not.
     boxes : tuple of (str, Box)
-        The located ones.
+        The located ones, cut to what the sentence's words say of the place (`train.places`).
     is_normal : bool
         It states that nothing is wrong (`is_normal`, or a finding that is absent).
     is_abnormal : bool
@@ -262,7 +264,11 @@ def _sentence(
     volume_id = pair["volume_id"]
     regions = tuple(row["regions"] or ())
     pointer = pointers.get((volume_id, row["sentence_id"])) if row["pair_id"] == pair["pair_id"] else None
-    held = tuple((region, boxes[volume_id, region]) for region in regions if (volume_id, region) in boxes)
+    held = tuple(
+        (region, told_of(region, boxes[volume_id, region], row["text"]))
+        for region in regions
+        if (volume_id, region) in boxes
+    )
     is_normal = bool(row["is_normal"]) or row["assertion"] == "absent"
     return Sentence(
         sentence_id=row["sentence_id"],
@@ -275,6 +281,19 @@ def _sentence(
         is_normal=is_normal,
         is_abnormal=row["assertion"] == "present" and not is_normal,
     )
+
+
+def told_of(region: str, box: Box, text: str) -> Box:
+    """The part of a region's box, at least a voxel, that a sentence tells of."""
+    share = share_told(region, text)
+    if share == WHOLE:
+        return box
+    ends = []
+    for first, size, (low, high) in zip(box.start_ijk, box.size_ijk, share, strict=True):
+        start = min(int(low * size), size - 1)
+        ends.append((first + start, first + max(start + 1, math.ceil(high * size))))
+    (i, i_stop), (j, j_stop), (k, k_stop) = ends
+    return Box((i, j, k), (i_stop, j_stop, k_stop))
 
 
 def _box(row: dict[str, Any]) -> Box:

@@ -18,6 +18,8 @@ from train.catalogue import Box, Catalogue, Ijk, Sentence
 
 REDRAW_SENTENCE = 3
 """From this attempt on, a slot whose crops were padding only draws another sentence."""
+PLAY = 8
+"""A crop's place varies by at least this part of its edge, where volume and target leave it."""
 N_CHANCES = 12
 """What `draw_views` leaves to chance: a region, three edges of its part, three places and an order for each view."""
 
@@ -142,7 +144,8 @@ def draw_views(catalogue: Catalogue, index: int, chances: Sequence[float], *, pr
     longest = max(1, round(crop.part_fraction * crop.size_vox))
     if crop.policy == "random":
         start = [below(chance, max(n - longest, 0) + 1) for chance, n in zip(part, shape, strict=True)]
-        region, target = "", _box_within(start, [longest] * 3, shape)
+        region, box = "", Box((0, 0, 0), shape)
+        target = _box_within(start, [longest] * 3, shape)
     else:
         wanted = "" if prefer is None else catalogue.located[prefer].boxes[0][0]
         region, box = (
@@ -150,7 +153,7 @@ def draw_views(catalogue: Catalogue, index: int, chances: Sequence[float], *, pr
             or sentence.boxes[below(which, len(sentence.boxes))]
         )
         target = _part(box, shape, longest, part)
-    starts = [_place(target, shape, crop.size_vox, place) for place in places]
+    starts = [_place(target, box, shape, crop.size_vox, place) for place in places]
     listed = _listed(catalogue, index, starts, chances[10:12])
     return Draw(
         pair_id=sentence.pair_id,
@@ -229,10 +232,17 @@ def _box_within(start: Sequence[int], edge: Sequence[int], shape: Ijk) -> Box:
     return Box((first[0], first[1], first[2]), (stop[0], stop[1], stop[2]))
 
 
-def _place(target: Box, shape: Ijk, size_vox: int, chances: Sequence[float]) -> Ijk:
-    """A crop that holds `target`, inside the volume where it fits, else around it."""
+def _place(target: Box, box: Box, shape: Ijk, size_vox: int, chances: Sequence[float]) -> Ijk:
+    """A crop that holds `target`, inside the volume where it fits, else around it.
+
+    What a sentence tells of lies anywhere in the `box` of its region. So a crop holds the box where it can, and
+    stays inside a larger one, give or take the play that sets two views apart.
+    """
     start = []
-    for first, stop, length, chance in zip(target.start_ijk, target.stop_ijk, shape, chances, strict=True):
-        least = max(stop - size_vox, min(0, length - size_vox))
-        start.append(least + below(chance, min(first, max(0, length - size_vox)) - least + 1))
+    for axis, (length, chance) in enumerate(zip(shape, chances, strict=True)):
+        near, far = sorted((box.start_ijk[axis], box.stop_ijk[axis] - size_vox))
+        play = max(0, size_vox // PLAY - (far - near)) // 2
+        least = max(target.stop_ijk[axis] - size_vox, min(0, length - size_vox), near - play)
+        most = min(target.start_ijk[axis], max(0, length - size_vox), far + play)
+        start.append(least + below(chance, most - least + 1))
     return start[0], start[1], start[2]
