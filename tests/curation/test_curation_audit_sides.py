@@ -10,7 +10,8 @@ from curation.contract import Dataset
 from curation.suspicion.facts import text_facts, volume_facts
 from curation.suspicion.fit import pair_findings
 from curation.suspicion.judge import judge_dataset
-from curation.suspicion.sides import Sides, block_mean, mirror, opposite_sides
+from curation.suspicion.shown import Shown, block_mean, mirror
+from curation.suspicion.sides import opposite_sides
 from reports.parse import parse_report
 from reports.work import sentence_rows
 
@@ -141,7 +142,7 @@ def test_fine_volumes_are_averaged_to_the_same_verdict(plain):
     finer = {region: (low * 3, high * 3) for region, (low, high) in boxes.items()}
     text = said("There is a 10 mm stone in the right kidney.")
     assert opposite_sides(text, fine, (1.0,) * 3, finer) is not None
-    assert Sides(fine, (1.0,) * 3, finer).hu.shape == tuple(3 * n // 2 for n in data.shape)
+    assert Shown(fine, (1.0,) * 3, finer).hu.shape == tuple(3 * n // 2 for n in data.shape)
 
 
 def test_blocks_are_averaged_and_masks_are_mirrored():
