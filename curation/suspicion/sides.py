@@ -23,7 +23,7 @@ Row = dict[str, Any]
 RowOf = Callable[[Row], float | None]
 """The slice of the volume that a sentence points at; None where it points at none."""
 
-ENOUGH = 0.8
+ENOUGH = 0.5
 """Logarithm of the odds against a report's sides from which on the pair is worth a look."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 
