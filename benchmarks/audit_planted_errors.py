@@ -19,7 +19,11 @@ from curation.demo.layout import study_folder
 from curation.demo.plan import StudyPlan, make_uid
 
 FINAL = ("final", "corrected")
-OTHER_SIDE = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+SIDES = re.compile(r"\b(?:[Ll]eft|[Rr]ight|[RL][UL]L)\b")
+OTHER_SIDE = {
+    "left": "right", "right": "left", "Left": "Right", "Right": "Left",
+    "RUL": "LUL", "LUL": "RUL", "RLL": "LLL", "LLL": "RLL",
+}  # fmt: skip
 
 Reports = list[dict[str, str]]
 
@@ -118,11 +122,14 @@ def exchange_sides(ground: Ground, n: int) -> None:
     """Left and right exchanged throughout a text that names a side."""
     for plan in ground.plain():
         row = ground.final_row(plan)
-        if row is not None and re.search(r"\b(left|right)\b", row["report_text"], re.I) and len(ground.planted) < n:
-            row["report_text"] = re.sub(
-                r"\b([Ll]eft|[Rr]ight)\b", lambda match: OTHER_SIDE[match[0]], row["report_text"]
-            )
+        if row is not None and SIDES.search(row["report_text"]) and len(ground.planted) < n:
+            row["report_text"] = exchanged(row["report_text"])
             ground.planted.add(plan.number)
+
+
+def exchanged(text: str) -> str:
+    """A text with left and right exchanged, in words and in the short names of lobes."""
+    return SIDES.sub(lambda match: OTHER_SIDE[match[0]], text)
 
 
 def wrong_part(ground: Ground, n: int) -> None:

@@ -10,17 +10,17 @@ docs/audit.md.
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.audit_planted import ROOT
-from benchmarks.audit_planted_errors import OTHER_SIDE
-from curation.contract import Dataset, best_boxes
+from benchmarks.audit_planted_errors import SIDES, exchanged
+from curation.contract import Dataset, affine_of, best_boxes
 from curation.suspicion import sides
 from curation.suspicion.facts import text_facts
 from reports.parse import parse_report
@@ -28,12 +28,11 @@ from reports.work import sentence_rows
 from volumes.nifti import read_volume
 
 MARKERS = ("<!-- sides, by benchmarks.audit_sides -->", "<!-- end of sides -->")
-_SIDE = re.compile(r"\b([Ll]eft|[Rr]ight)\b")
 
 
 @dataclass
 class Count:
-    """Texts that name a side, and how many of them the rule flags."""
+    """Texts that name a side, and how many of them the rule flags; `silent` have no finding that is measured."""
 
     texts: int = 0
     flagged: int = 0
@@ -52,15 +51,20 @@ def measure(dataset: Dataset) -> Count:
     count = Count()
     for pair in dataset.rows("pairs"):
         text, volume = texts[pair["report_id"]], volumes[pair["volume_id"]]
-        if not _SIDE.search(text):
+        if not SIDES.search(text):
             continue
-        exchanged = _SIDE.sub(lambda match: OTHER_SIDE[match[0]], text)
         data = read_volume(dataset.volume_path(volume))[0]
-        held = boxes.get(pair["volume_id"], {})
+        look = partial(
+            sides.opposite_sides,
+            data=data,
+            spacing_mm=volume["spacing_mm"],
+            boxes=boxes.get(pair["volume_id"], {}),
+            row_of=sides.pointed_row(volume["slice_map"], affine_of(volume), volume["shape_ijk"]),
+        )
         count.texts += 1
-        count.flagged += _is_flagged(text, data, volume, held)
-        count.flagged_exchanged += _is_flagged(exchanged, data, volume, held)
-        count.silent += not list(sides.sided(_sentences(exchanged)))
+        count.flagged += _is_flagged(text, look)
+        count.flagged_exchanged += _is_flagged(exchanged(text), look)
+        count.silent += not list(sides.sided(_sentences(exchanged(text))))
     return count
 
 
@@ -68,11 +72,9 @@ def _sentences(text: str) -> list[dict[str, object]]:
     return sentence_rows(parse_report(text), "report")
 
 
-def _is_flagged(text: str, data: np.ndarray, volume: Mapping[str, object], boxes: Mapping[str, sides.Box]) -> bool:
+def _is_flagged(text: str, look: Callable[[Sequence[dict[str, object]]], str | None]) -> bool:
     rows = _sentences(text)
-    if text_facts(text, rows).no_lobe:
-        return True
-    return sides.opposite_sides(rows, data, volume["spacing_mm"], boxes) is not None  # type: ignore[arg-type]
+    return bool(text_facts(text, rows).no_lobe) or look(rows) is not None
 
 
 def write_page(count: Count, name: str) -> None:

@@ -183,14 +183,15 @@ class _Study:
         """Note where the images show a finding on the other side than a report."""
         import numpy as np
 
-        from curation.suspicion.sides import opposite_sides
+        from curation.suspicion.sides import opposite_sides, pointed_row
 
         if volume.modality != "CT":
             return
         boxes = {box.region: (np.array(box.start_ijk), np.array(box.stop_ijk)) for box in location.boxes}
         spacing_mm = np.linalg.norm(volume.affine_ras[:3, :3], axis=0)
+        row_of = pointed_row(volume.slice_map, volume.affine_ras, volume.data.shape)
         for narrative in self.narratives:
-            found = opposite_sides(narrative.sentence_rows(""), volume.data, spacing_mm, boxes)
+            found = opposite_sides(narrative.sentence_rows(""), volume.data, spacing_mm, boxes, row_of)
             if found is not None:
                 self.opposed[narrative.report_id, volume_id] = found
 

@@ -48,7 +48,6 @@ class Case:
     report: Row
     sentences: tuple[Row, ...]
     boxes: dict[str, tuple[Box, ...]]  # sentence_id -> boxes of the regions it names
-    volume_boxes: tuple[Box, ...]
     series: tuple[Row, ...]
     suspicions: tuple[Row, ...]
 
@@ -138,7 +137,6 @@ class Casebook:
             report=report,
             sentences=tuple(sentences),
             boxes=boxes,
-            volume_boxes=tuple(best[region] for region in sorted(best)),
             series=tuple(sorted(series, key=lambda row: (row["rank"] is None, row["rank"] or 0, row["series_id"]))),
             suspicions=tuple(self.suspicions_of([pair_id])[pair_id]),
         )

@@ -99,7 +99,6 @@ def viewer_facts(case: Case) -> dict[str, Any]:
         "sentences": {
             sentence_id: [_box_facts(box) for box in boxes] for sentence_id, boxes in case.boxes.items() if boxes
         },
-        "regions": [_box_facts(box) for box in case.volume_boxes],
     }
 
 

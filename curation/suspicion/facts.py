@@ -19,8 +19,9 @@ from reports.regions import region_tree
 Row = dict[str, Any]
 
 PARTS = ("head", "neck", "chest", "abdomen", "pelvis")
-TOUCH_MM = 1.5
-"""An organ that ends by itself leaves at least a step of the localizer's grid (4 mm) to the edge of the scan."""
+TOUCH_MM = 3.0
+"""An organ that ends by itself leaves at least a step of the localizer's grid (4 mm) to the edge of the scan;
+one that is cut may leave half a step, where the scan is no multiple of it."""
 NARRATIVE = ("findings", "impression", "other", "addendum")
 """Sections that describe the images; "other" holds the findings of reports without that heading."""
 MALE = frozenset({"prostate", "seminal_vesicles", "testes"})

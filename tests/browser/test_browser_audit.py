@@ -60,6 +60,20 @@ def test_a_sentence_click_moves_the_crosshair_into_its_box(viewer_page, address)
     assert page.troubles == []
 
 
+def test_all_regions_of_the_report_are_drawn_with_their_names_and_no_others(page, address, root):
+    open_case(page, address)
+    page.click("[data-sentence] >> nth=0")
+    page.keyboard.press("b")
+    named = {
+        region.replace("_", " ") for row in Dataset.open(root).rows("sentences") for region in row["regions"] or ()
+    }
+    shown = page.locator("svg.plane text.name").all_text_contents()
+    assert shown
+    assert set(shown) <= named
+    assert len(shown) == page.locator("svg.plane rect.box").count()
+    assert page.troubles == []
+
+
 def test_a_click_in_a_slice_moves_the_crosshair_there_in_both_viewers(viewer_page, address):
     """Where the box is drawn is where its voxels are: a click on a corner of the box answers with that corner."""
     page = viewer_page

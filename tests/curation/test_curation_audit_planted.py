@@ -1,10 +1,13 @@
 """The benchmark's errors are what they say, and its counts are honest."""
 
+import time
+
 import numpy as np
 import pytest
 
 from benchmarks import audit_planted_errors as errors
-from benchmarks.audit_planted import KINDS, Score
+from benchmarks import audit_planted_work as work
+from benchmarks.audit_planted import KINDS, Score, unseen
 from curation.codes import ROOMS
 from curation.demo.plan import plan_studies
 from curation.suspicion import RULES
@@ -85,3 +88,50 @@ def test_the_right_rules_are_rules_and_the_right_reasons_are_reasons():
     for kind in KINDS:
         assert kind.rules <= RULES.keys()
         assert kind.drops <= known
+
+
+def test_short_names_of_lobes_change_sides_too():
+    assert errors.exchanged("RUL nodule, left kidney. Rule out LLL pneumonia.") == (
+        "LUL nodule, right kidney. Rule out RLL pneumonia."
+    )
+
+
+def test_texts_without_a_finding_on_one_side_alone_are_counted_apart(tmp_path):
+    plans = plan_studies(4, 3)
+    rows = [
+        (0, "pleural_effusion", "left", 1), (0, "pleural_effusion", "right", 1),  # both sides: nothing to exchange
+        (1, "kidney_stone", "left", 1), (1, "liver_lesion", "", 1),
+        (2, "kidney_stone", "left", 0),  # not named in the report
+        (3, "bladder_mass", "", 1),  # its side is in its words
+    ]  # fmt: skip
+    (tmp_path / "truth").mkdir()
+    lines = ["study_instance_uid,kind,laterality,named_in_report"]
+    lines += [f"{plans[n].study_uid},{kind},{side},{named}" for n, kind, side, named in rows]
+    (tmp_path / "truth/lesions.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert unseen(tmp_path, plans, range(4)) == {plans[0].number, plans[2].number}
+
+
+def test_a_part_stops_when_its_minutes_are_over():
+    with pytest.raises(work.TimeUp), work.minutes(0.001):
+        time.sleep(5)
+    with work.minutes(None):
+        time.sleep(0.1)
+
+
+def test_what_is_remembered_is_made_once_and_again_for_another_key(tmp_path):
+    made = []
+    for known in (b"a", b"a", b"b"):
+        assert work._remembered(tmp_path, "volume", known, lambda: made.append(1) or len(made)) == len(made)
+    assert len(made) == 2
+
+
+def test_a_rewritten_file_is_another_file_and_a_hard_link_is_the_same(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(b"x")
+    before = work._stamp(one)
+    other.hardlink_to(one)
+    assert work._stamp(other) == before
+    one.unlink()
+    one.write_bytes(b"y")
+    assert work._stamp(one) != before
+    assert work._stamp(other) == before

@@ -10,7 +10,8 @@ from curation.contract import Dataset
 from curation.suspicion.facts import text_facts, volume_facts
 from curation.suspicion.fit import pair_findings
 from curation.suspicion.judge import judge_dataset
-from curation.suspicion.sides import Sides, block_mean, mirror, opposite_sides
+from curation.suspicion.shown import Shown, block_mean, mirror
+from curation.suspicion.sides import opposite_sides, pointed_row
 from reports.parse import parse_report
 from reports.work import sentence_rows
 
@@ -122,6 +123,55 @@ def test_a_mirrored_volume_contradicts_the_right_text(plain):
     assert found == "pneumothorax: left in the text, right in the images"
 
 
+@pytest.mark.parametrize("grades", [("Large", "small"), ("small", "Large"), ("Moderate", "large")])
+def test_of_two_effusions_the_larger_one_tells_the_sides(plain, grades):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    effusion(data, affine, "left")
+    text = said(f"{grades[0]} left pleural effusion. {grades[1]} right pleural effusion.")
+    is_right = grades[0] == "Large"
+    expected = None if is_right else "pleural effusion: right in the text, left in the images"
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) == expected
+
+
+def test_two_effusions_of_one_grade_tell_nothing(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    effusion(data, affine, "left")
+    text = said("Moderate left pleural effusion. Moderate right pleural effusion.")
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+
+
+def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    ball(data, affine, (SIGN["left"] * 90, 20, 340), 10, 30)
+    ball(data, affine, (SIGN["right"] * 90, 20, 480), 10, 30)
+    row = {height: (height - LOW) / STEP for height in (340, 480)}
+    text = said("A 20 mm nodule in the left lung. A second nodule of 21 mm in the left upper lobe.")
+    for height, expected in ((340, None), (480, "nodule: left in the text, right in the images")):
+        found = opposite_sides(text, data, (STEP,) * 3, boxes, lambda _row, at=height: row[at])
+        assert found == expected
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+
+
+def test_a_row_is_looked_up_where_the_pointer_points():
+    slice_map = {"series_number": 2, "instance_number": [1, 2, 3], "position_mm": [0.0, 50.0, 100.0],
+                 "normal_lps": [0.0, 0.0, 1.0]}  # fmt: skip
+    row_of = pointed_row(slice_map, np.diag([2.0, 2.0, 2.0, 1.0]), (10, 10, 51))
+    assert row_of({"image_pointer": {"series": 2, "image": 2}}) == pytest.approx(25, abs=1)
+    assert row_of({"image_pointer": {"series": 3, "image": 2}}) is None
+    assert row_of({"image_pointer": None}) is None
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_mass_in_the_bladder_lies_where_the_urine_is_missing(side):
+    data, affine = trunk(-205, 60, spacing_mm=STEP)
+    boxes = {"urinary_bladder": tuple(((np.array(ORGANS["urinary_bladder"][0]) + sign * np.array([44, 38, 36])
+                                        - affine[:3, 3]) / STEP).astype(int) for sign in (-1, 1))}  # fmt: skip
+    ball(data, affine, (SIGN[side] * 30, 40, -130), 13, 55)
+    for stated in ("left", "right"):
+        found = opposite_sides(said(f"There is a 26 mm mass of the {stated} bladder wall."), data, (STEP,) * 3, boxes)
+        assert (found is None) == (stated == side)
+
+
 def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
     data, affine, boxes = plain[0].copy(), *plain[1:]
     pneumothorax(data, affine, "left")
@@ -141,7 +191,7 @@ def test_fine_volumes_are_averaged_to_the_same_verdict(plain):
     finer = {region: (low * 3, high * 3) for region, (low, high) in boxes.items()}
     text = said("There is a 10 mm stone in the right kidney.")
     assert opposite_sides(text, fine, (1.0,) * 3, finer) is not None
-    assert Sides(fine, (1.0,) * 3, finer).hu.shape == tuple(3 * n // 2 for n in data.shape)
+    assert Shown(fine, (1.0,) * 3, finer).hu.shape == tuple(3 * n // 2 for n in data.shape)
 
 
 def test_blocks_are_averaged_and_masks_are_mirrored():

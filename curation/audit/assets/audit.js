@@ -30,7 +30,9 @@ const planes = [...document.querySelectorAll("svg.plane")].map((svg) => {
   return { svg, name: svg.dataset.plane, across, u, v, width, height, image, boxes, vertical, horizontal, slider };
 });
 
-const shownBoxes = () => (state.all ? facts.regions : facts.sentences[state.chosen] || []);
+// Every box that a sentence of the report names, once: all that a volume holds would be a mesh of lines.
+const namedBoxes = [...new Map(Object.values(facts.sentences).flat().map((box) => [JSON.stringify(box), box])).values()];
+const shownBoxes = () => (state.all ? namedBoxes : facts.sentences[state.chosen] || []);
 
 const drawBoxes = (plane) => {
   plane.boxes.replaceChildren();
@@ -48,7 +50,14 @@ const drawBoxes = (plane) => {
     const title = make("title", {});
     title.textContent = `${box.region} (${box.source}, confidence ${box.confidence})`;
     rect.append(title);
-    plane.boxes.append(rect);
+    const name = make("text", {
+      class: `name ${box.source}`,
+      x: Number(rect.getAttribute("x")) + 0.01 * plane.height,
+      y: Number(rect.getAttribute("y")) + 0.04 * plane.height,
+      "font-size": 0.035 * plane.height,
+    });
+    name.textContent = box.region.replaceAll("_", " ");
+    plane.boxes.append(rect, name);
   }
 };
 
