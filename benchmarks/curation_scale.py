@@ -252,7 +252,9 @@ def write_large(root: Path, n_slices: int) -> None:
 
 
 def one_run(export: Path, spacing_mm: str, limit_s: float) -> dict[str, Any]:
-    """One curation in this process, or a part of it; what it has cost so far."""
+    """One curation in this process, or a part of it; what it has cost so far, imports aside."""
+    import curation.warm  # noqa: F401
+
     config = export / "config.toml"
     config.write_text(f"[grid]\nspacing_mm = {spacing_mm}\n[volumes]\nmin_slices = 8\n")
     kept = export.with_name(f"{export.name}-cost.json")
