@@ -7,7 +7,8 @@ peak of a process that curates a series of 1,000 slices among small studies.
 
 ``python -m benchmarks.curation_scale [--export DEMO] [--studies N ...] [--slices N] [--repeat N]``; without a demo
 export one of 16 studies is made. Two workers against one are timed by the clock: raise the priority for that, and look
-at the load that is printed.
+at the load that is printed. With ``--work FOLDER --limit S`` a row of the second table stops after S processor seconds;
+the same command goes on there, and what the parts cost is added up.
 """
 
 from __future__ import annotations
@@ -49,10 +50,17 @@ class Cost:
     phases_cpu_s: float
     stages_cpu_s: float
     total_cpu_s: float
+    start_cpu_s: float = 0.0
+    """Of the fork server and the workers, until they are ready."""
+    is_finished: bool = True
 
 
-def curated(export: Path, dataset: Path, config: Path | None, *, workers: int) -> Cost:
-    """Curate in this process, counting processor time of this process and of its workers."""
+class OutOfTimeError(BaseException):
+    """The limit of processor time is reached; no stage takes it for a failure of its own."""
+
+
+def curated(export: Path, dataset: Path, config: Path | None, *, workers: int, limit_s: float = float("inf")) -> Cost:
+    """Curate in this process, counting processor time of this process and of its workers; `limit_s` of one process."""
     import psutil
 
     import curation.executor
@@ -60,13 +68,14 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int) -
     from curation.config import read_config
     from t3dkit.progress import Progress
 
-    stages = 0.0
+    stages = phases = start = 0.0
     counted: list[Any] = []
-    phases = 0.0
 
     def counting(function: Callable[..., Any], argument: Any) -> Any:
         nonlocal stages
         before = time.process_time()
+        if before - began_cpu > limit_s:
+            raise OutOfTimeError
         try:
             return guarded(function, argument)
         finally:
@@ -77,9 +86,13 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int) -
 
     @contextlib.contextmanager
     def opened(**words: Any) -> Iterator[Any]:
+        nonlocal start
+        before = time.process_time()
         with open_executor(**words) as executor:
             if workers > 1:
                 counted.extend(psutil.Process(pid) for pid in executor.client.run(os.getpid).values())
+                start = time.process_time() - before
+                start += sum(sum(one.cpu_times()[:2]) for one in psutil.Process().children(recursive=True))
             yield executor
 
     def phase(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,15 +114,20 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int) -
     if workers == 1:
         curation.executor.guarded = counting
     began, began_cpu = time.monotonic(), time.process_time()
+    summary: dict[str, Any] = {"exit_code": 0, "seconds": {"studies": 0.0}, "counts": {}}
+    is_finished = False
     try:
         options = curation.run.Options(export=export, reports=export / "reports.csv", dataset=dataset, workers=workers)
         summary = curation.run.run_curation(options, read_config(config), Progress(quiet=True))
+        is_finished = True
+    except OutOfTimeError:
+        pass
     finally:
         run._index, run._process = kept  # type: ignore[method-assign]
         curation.executor.guarded, curation.run.open_executor = guarded, open_executor
     assert summary["exit_code"] == 0, summary["counts"]
-    wall = time.monotonic() - began
-    return Cost(wall, summary["seconds"]["studies"], phases, stages, time.process_time() - began_cpu)
+    wall, total = time.monotonic() - began, time.process_time() - began_cpu
+    return Cost(wall, summary["seconds"]["studies"], phases, stages, total, start, is_finished)
 
 
 def overhead(export: Path, config: Path | None, work: Path, n_repeats: int) -> Iterator[str]:
@@ -128,6 +146,7 @@ def overhead(export: Path, config: Path | None, work: Path, n_repeats: int) -> I
     yield f"| the stages, in a loop | {stages:.1f} | |"
     yield f"| one process, with the ledger | {one:.1f} | {100 * (one / stages - 1):.1f} % |"
     yield f"| Dask, two workers, with the ledger | {two:.1f} | {100 * (two / stages - 1):.1f} % |"
+    yield f"\nStarting the two workers: {spread[0].start_cpu_s:.1f} processor seconds, once, not in the table."
     ratios = [a.studies_wall_s / b.studies_wall_s for a, b in zip(serial, spread, strict=True)]
     yield f"\nTwo workers are {median(ratios):.2f}x one by the clock over the studies ({n_repeats} pairs of runs, load "
     yield f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)."
@@ -142,25 +161,32 @@ def warm_up(export: Path, config: Path | None, work: Path) -> None:
     shutil.rmtree(work / "warm.private")
 
 
-def linear(counts: list[int], work: Path) -> Iterator[str]:
+def linear(counts: list[int], work: Path, limit_s: float) -> Iterator[str]:
     """Processor time per study of exports of so many small studies."""
-    yield "| studies | stages, processor s a study | the rest, processor ms a study | peak of the process, GB |"
-    yield "| ---: | ---: | ---: | ---: |"
+    yield "| studies | stages, processor s a study | the rest, processor ms a study | peak of the process, GB | parts |"
+    yield "| ---: | ---: | ---: | ---: | ---: |"
     for n_studies in counts:
-        export = small_export(work / f"small-{n_studies}", n_studies)
-        words = [sys.executable, "-m", "benchmarks.curation_scale", "--one", str(export)]
-        told = json.loads(subprocess.run(words, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout)
+        export = work / f"small-{n_studies}"
+        if not (export / "config.toml").is_file():
+            small_export(export, n_studies)
+        told = told_of(export, "--limit", str(limit_s))
         rest = 1000 * (told["total_cpu_s"] - told["stages_cpu_s"]) / n_studies
-        yield f"| {n_studies:,} | {told['stages_cpu_s'] / n_studies:.3f} | {rest:.1f} | {told['peak_gb']:.2f} |"
-        shutil.rmtree(export)
+        parts = f"{told['n_parts']}{'' if told['is_finished'] else ', goes on'}"
+        stages = told["stages_cpu_s"] / n_studies
+        yield f"| {n_studies:,} | {stages:.3f} | {rest:.1f} | {told['peak_gb']:.2f} | {parts} |"
+
+
+def told_of(export: Path, *words: str) -> dict[str, Any]:
+    """What `one_run` says, in a process of its own."""
+    line = [sys.executable, "-m", "benchmarks.curation_scale", "--one", str(export), *words]
+    return json.loads(subprocess.run(line, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def large(n_slices: int, work: Path) -> Iterator[str]:
     """Peak memory of a process that curates a large series among small ones."""
     export = small_export(work / "large", 3)
     write_large(export, n_slices)
-    words = [sys.executable, "-m", "benchmarks.curation_scale", "--one", str(export), "--spacing", "1.5"]
-    told = json.loads(subprocess.run(words, cwd=REPOSITORY, check=True, stdout=subprocess.PIPE).stdout)
+    told = told_of(export, "--spacing", "1.5")
     yield f"A series of {n_slices:,} x 512 x 512 among three small studies, to 1.5 mm: peak {told['peak_gb']:.2f} GB"
     yield f"of the process that does everything, {told['stages_cpu_s']:.0f} processor seconds."
 
@@ -225,22 +251,36 @@ def write_large(root: Path, n_slices: int) -> None:
         csv.writer(file).writerow(["ACC99999999", "MRN99999999", "20210304", TEXT.format(size=7, number=0)])
 
 
-def one_run(export: Path, spacing_mm: str) -> dict[str, float]:
-    """One curation in this process; what it cost."""
+def one_run(export: Path, spacing_mm: str, limit_s: float) -> dict[str, Any]:
+    """One curation in this process, or a part of it; what it has cost so far, imports aside."""
+    import curation.warm  # noqa: F401
+
     config = export / "config.toml"
     config.write_text(f"[grid]\nspacing_mm = {spacing_mm}\n[volumes]\nmin_slices = 8\n")
-    cost = curated(export, export / ".." / f"{export.name}-set", config, workers=1)
+    kept = export.with_name(f"{export.name}-cost.json")
+    told = json.loads(kept.read_text()) if kept.is_file() else {"n_parts": 0}
+    if told.get("is_finished"):
+        return told
+    cost = curated(export, export.with_name(f"{export.name}-set"), config, workers=1, limit_s=limit_s)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {"stages_cpu_s": cost.stages_cpu_s, "total_cpu_s": cost.total_cpu_s, "peak_gb": peak}
+    told = {
+        "n_parts": told["n_parts"] + 1,
+        "is_finished": cost.is_finished,
+        "stages_cpu_s": told.get("stages_cpu_s", 0.0) + cost.stages_cpu_s,
+        "total_cpu_s": told.get("total_cpu_s", 0.0) + cost.total_cpu_s,
+        "peak_gb": max(told.get("peak_gb", 0.0), peak),
+    }
+    kept.write_text(json.dumps(told))
+    return told
 
 
 def main(words: argparse.Namespace) -> int:
     """Print what was asked for."""
     if words.one:
-        print(json.dumps(one_run(words.one, words.spacing)))
+        print(json.dumps(one_run(words.one, words.spacing, words.limit)))
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder)
+        work = words.work or Path(folder)
         if words.repeat:
             export, config = words.export, REPOSITORY / "curation" / "demo" / "curation.toml"
             if export is None:
@@ -249,7 +289,7 @@ def main(words: argparse.Namespace) -> int:
                 subprocess.run(make, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
             print(*overhead(export, config, work, words.repeat), sep="\n", flush=True)
         if words.studies:
-            print(*linear(words.studies, work), sep="\n", flush=True)
+            print(*linear(words.studies, work, words.limit), sep="\n", flush=True)
         if words.slices:
             print(*large(words.slices, work), sep="\n", flush=True)
     return 0
@@ -262,6 +302,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=3, help="pairs of runs of the first table, 0 for none")
     parser.add_argument("--studies", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--slices", type=int, default=1000, help="of the large series, 0 for none")
+    parser.add_argument("--work", type=Path, help="folder for the exports, kept (default: a temporary one)")
+    parser.add_argument("--limit", type=float, default=float("inf"), help="processor seconds a row of the second table")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--spacing", default="5", help=argparse.SUPPRESS)
     return parser.parse_args()

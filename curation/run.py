@@ -53,6 +53,8 @@ from volumes.reasons import DropReason as FileReason
 
 RECORDED_PACKAGES = ("numpy", "pydicom", "pyarrow", "spacy")
 """Packages whose version may decide bytes."""
+KILLER = "killer"
+"""Under what the ledger counts the runs in which a study killed its workers; it has no result then."""
 
 
 @dataclass(frozen=True)
@@ -238,16 +240,18 @@ class _Run:
 
     def _keep(self, study_id: str, key: str, value: Any, task: Any) -> None:
         """Put what came of a study into the ledger."""
-        failed = isinstance(value, Failure)
-        if value.kind == WORKER_DIED if failed else any(row["reason"] == LIMIT for row in value["dropped"]):
-            with self.ledger.transaction():
-                self.ledger.strike(STAGE, study_id, key)
-        if failed:
+        kind = KILLER if isinstance(value, Failure) else STAGE
+        if isinstance(value, Failure):
+            met_limits = value.kind == WORKER_DIED
             self.failures[study_id] = value
             task.advance(failed=1)
         else:
+            met_limits = any(row["reason"] == LIMIT for row in value["dropped"])
             self.ledger.put_result(STAGE, study_id, key, value)
             task.advance(pairs=len(value["pairs"]))
+        if met_limits:
+            with self.ledger.transaction():
+                self.ledger.strike(kind, study_id, key)
         self._spec_path(study_id).unlink(missing_ok=True)
 
     def _tasks(
@@ -274,7 +278,7 @@ class _Run:
         """Whether a study is new, changed or worth another try; one that killed workers too often fails at once."""
         result = self.ledger.result(STAGE, study_id, key)
         if result is None:
-            is_given_up = self.ledger.is_given_up(STAGE, study_id, key)
+            is_given_up = self.ledger.is_given_up(KILLER, study_id, key)
             if is_given_up:
                 self.failures[study_id] = Failure(WORKER_DIED)
             return not is_given_up

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from curation.executor import DaskExecutor, Failure, SerialExecutor, open_executor
@@ -33,6 +35,14 @@ def threads(_nothing: int) -> str | None:
     return os.environ.get("OMP_NUM_THREADS")
 
 
+def page_faults(n_arrays: int) -> int:
+    """How many pages are mapped anew while as many arrays of a megabyte come and go."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n_arrays):
+        np.ones(2**20, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
 def test_serial_runs_all_and_says_no_more_than_type_and_place():
     outcomes = dict(SerialExecutor().run(double, [(str(n), n) for n in range(5)]))
     assert {key: value for key, value in outcomes.items() if key != "3"} == {"0": 0, "1": 2, "2": 4, "4": 8}
@@ -58,6 +68,7 @@ def test_processes_give_the_same_and_survive_a_dead_worker(capfd):
             outstanding = len(drawn) - len(outcomes) - len(DEADLY) * executor.window
             assert outstanding <= executor.window, "only a window of tasks is outstanding, and what a death put off"
         assert dict(executor.run(threads, [("t", 0)])) == {"t": "1"}
+        assert dict(executor.run(page_faults, [("f", 400)]))["f"] < 20_000, "what is freed is not given back each time"
     assert {key: value for key, value in outcomes.items() if key not in ("3", *map(str, DEADLY))} == {
         str(number): 2 * number for number in range(40) if number not in (3, *DEADLY)
     }

@@ -1,4 +1,4 @@
-"""A cluster of processes on machines of their own, as docs/cluster.md describes it: the same bytes, nothing in the logs.
+"""A cluster of processes on machines of their own, as docs/cluster.md has it: the same bytes, nothing in the logs.
 
 The machines are network namespaces, which take root to make; SLURM is a `sbatch` that starts what it is given.
 """
