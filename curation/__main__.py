@@ -41,7 +41,7 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="TOML; see `python -m curation config --print`")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, default=1, help="processes on this machine (default 1)")
+    where.add_argument("--workers", type=int, default=None, help="processes on this machine (default 1)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="address of a running Dask scheduler")
     parser.add_argument("--masks", metavar="DIR", help="organ masks by series UID, study UID or accession number")
     parser.add_argument("--key", metavar="FILE", help="pseudonym key (default: made once in DATASET.private/)")
@@ -52,13 +52,14 @@ def _run(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from curation.config import read_config
     from curation.run import Options, run_curation
 
-    if arguments.workers < 1:
-        raise ConfigError(f"--workers must be at least 1, found {arguments.workers}")
+    workers = 1 if arguments.workers is None else arguments.workers  # no default: argparse would take 1 for not given
+    if workers < 1:
+        raise ConfigError(f"--workers must be at least 1, found {workers}")
     options = Options(
         export=existing_path(arguments.export, what="the export"),
         reports=existing_path(arguments.reports, what="the reports"),
         dataset=Path(arguments.out),
-        workers=arguments.workers,
+        workers=workers,
         scheduler=arguments.scheduler,
         masks=existing_path(arguments.masks, what="the mask folder") if arguments.masks else None,
         key=existing_path(arguments.key, what="the key file") if arguments.key else None,

@@ -24,7 +24,8 @@ def account_files(tables: Tables, ledger: Ledger, pseudonyms: Pseudonyms) -> Non
     for row in ledger.files():
         stage.n_in += 1
         if row.kind == "dropped":
-            tables.drop("files", "file", pseudonyms.of("file", row.ref.name), row.reason, row.detail)
+            name = row.ref.name
+            tables.drop("files", "file", pseudonyms.of("file", name), row.reason, row.detail, real=name)
         else:
             stage.kept += 1
     tables.stages["files"] = stage
@@ -40,7 +41,7 @@ def account_identity(tables: Tables, ledger: Ledger, pseudonyms: Pseudonyms, ide
         files.n_in += 1
         text = name.decode("utf-8", "surrogateescape")
         if text in identity.files:
-            tables.drop("identity", "file", pseudonyms.of("file", text), identity.files[text])
+            tables.drop("identity", "file", pseudonyms.of("file", text), identity.files[text], real=text)
             continue
         files.kept += 1
         if kind == "image":
@@ -48,7 +49,7 @@ def account_identity(tables: Tables, ledger: Ledger, pseudonyms: Pseudonyms, ide
     for uid in alive:
         studies.n_in += 1
         if uid in identity.studies:
-            tables.drop("studies", "study", pseudonyms.of("study", uid), identity.studies[uid])
+            tables.drop("studies", "study", pseudonyms.of("study", uid), identity.studies[uid], real=uid)
         else:
             studies.kept += 1
     tables.stages |= {"identity": files, "studies": studies}
@@ -69,7 +70,8 @@ def account_links(
     linked = {link.study for link in links}
     reasons = {item.key: item.reason for item in outcome.dropped_studies}
     for uid in sorted(alive - linked):
-        drop("link_studies", "study", pseudonyms.of("study", uid), reasons.get(uid, DropReason.LINK_CONFLICT))
+        reason = reasons.get(uid, DropReason.LINK_CONFLICT)
+        drop("link_studies", "study", pseudonyms.of("study", uid), reason, real=uid)
     for item in outcome.dropped_reports:
         drop("link_reports", "report", item.key, item.reason)
     for link in outcome.links:
@@ -113,4 +115,4 @@ def account_unprocessed(
                 "rank_reasons": [],
             }
         )
-        tables.drop("stacks", "series", f"{series_id}-0", reason, "its study was dropped")
+        tables.drop("stacks", "series", f"{series_id}-0", reason, "its study was dropped", real=series_uid)

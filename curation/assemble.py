@@ -54,14 +54,18 @@ class Tables:
 
     rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in TABLES})
     stages: dict[str, Stage] = field(default_factory=dict)
+    named: list[tuple[str, str, str]] = field(default_factory=list)
+    """(kind, real identifier, pseudonym) of what was dropped: for the crosswalk, in no table."""
 
     def add_study(self, result: Mapping[str, Any]) -> None:
         """Add the rows of one study."""
         for name in TABLES:
             self.rows[name] += result.get(name, ())
 
-    def drop(self, stage: str, kind: str, item_id: str, reason: Any, detail: str = "") -> None:
-        """Account for one thing that goes no further."""
+    def drop(self, stage: str, kind: str, item_id: str, reason: Any, detail: str = "", *, real: str = "") -> None:
+        """Account for one thing that goes no further; `real` is what its pseudonym stands for, where that is new."""
+        if real:
+            self.named.append((kind, real, item_id.rsplit("-", 1)[0] if kind == "series" else item_id))
         self.rows["dropped"].append(
             {"stage": stage, "kind": kind, "item_id": item_id, "reason": str(reason), "detail": detail}
         )

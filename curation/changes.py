@@ -57,7 +57,9 @@ def counted(changes: Changes) -> dict[str, dict[str, int]]:
 def keep_changes(private: Path, cause: str, changes: Changes) -> None:
     """Append a line that says what changed and because of what; nothing where nothing did."""
     if changes:
-        with open(private / FILE, "a", encoding="utf-8") as file:
+        path = private / FILE
+        path.touch(mode=0o600)
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"cause": cause, **changes}) + "\n")
 
 

@@ -51,7 +51,10 @@ from t3dkit.progress import Progress
 from t3dkit.version import VERSION
 from volumes.reasons import DropReason as FileReason
 
-RECORDED_PACKAGES = ("numpy", "pydicom", "pyarrow", "spacy")
+RECORDED_PACKAGES = (
+    "imagecodecs", "isal", "numba", "numpy", "pandas", "pyarrow", "pydicom", "pyjpegls", "pylibjpeg-openjpeg",
+    "python-gdcm", "scipy", "scispacy", "spacy",
+)  # fmt: skip
 """Packages whose version may decide bytes."""
 KILLER = "killer"
 """Under what the ledger counts the runs in which a study killed its workers; it has no result then."""
@@ -173,7 +176,7 @@ class _Run:
         intake.keep_identifiers(taken, self.ledger)
         self._keep_crosswalk(taken)
         for key, reason, detail in taken.dropped:
-            self.tables.drop("reports", "report", self.pseudonyms.of("row", key), reason, detail)
+            self.tables.drop("reports", "report", self.pseudonyms.of("row", key), reason, detail, real=key)
         self.tables.stages["reports"] = assemble.Stage("report", taken.n_rows, taken.n_used)
         return taken
 
@@ -342,6 +345,8 @@ class _Run:
             },
             tables=tables,
         )
+        with self.ledger.transaction():
+            self.ledger.put_crosswalk(tables.named)
         card = data_card(manifest, tables.rows)
         staging = private_folder(dataset) / "staging"
         self.changes = changes_between(rows_on_disk(dataset), tables.rows)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import re
 import unicodedata
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -131,9 +132,12 @@ def kinds_in_file(path: Path, matcher: Matcher, *, is_spelling: bool) -> set[str
         return found.union(*map(matcher.in_text, texts))
     if path.name.endswith((".nii", ".nii.gz")):
         head_only = not is_spelling or "labels" in path.parts
-        with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
-            # Voxels that cannot spell anything need no search; `curation.verify` holds them to their range.
-            raw = file.read(1024) if head_only else file.read()
+        try:
+            with gzip.open(path) if path.name.endswith(".gz") else open(path, "rb") as file:
+                # Voxels that cannot spell anything need no search; `curation.verify` holds them to their range.
+                raw = file.read(1024) if head_only else file.read()
+        except (EOFError, gzip.BadGzipFile, zlib.error):
+            raw = path.read_bytes()  # no gzip: `curation.verify` says so, or that nobody knows the file
         return found | matcher.in_bytes(raw)
     raw = path.read_bytes()
     return found | matcher.in_bytes(raw) | matcher.in_text(raw.decode("utf-8", "replace"))

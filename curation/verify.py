@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation import contract
+from curation.assemble import split_counts
 from curation.config import Config
 from curation.contract import Dataset, affine_of
 from curation.ledger import read_only
@@ -218,13 +219,46 @@ def check_ids(opened: Opened) -> Iterator[Finding]:
 
 
 def check_numbers(opened: Opened) -> Iterator[Finding]:
-    """n_sentences is the number of rows; n_located does not exceed it; confidence and suspicion lie in 0..1."""
-    sentences = Counter(row["report_id"] for row in opened.rows("sentences"))
+    """n_sentences and n_located are what the rows say; confidence and suspicion lie in 0..1."""
+    sentences: dict[str, list[Row]] = defaultdict(list)
+    for row in opened.rows("sentences"):
+        sentences[row["report_id"]].append(row)
+    located: dict[str, set[str]] = defaultdict(set)  # volume -> regions with a box, and sentences that point
+    for row in opened.rows("regions"):
+        located[row["volume_id"]].add(row["sentence_id"] or row["region"])
     for row in opened.rows("pairs"):
-        if row["n_sentences"] != sentences[row["report_id"]] or not 0 <= row["n_located"] <= row["n_sentences"]:
+        told, held = sentences[row["report_id"]], located[row["volume_id"]]
+        n_located = sum(not held.isdisjoint((one["sentence_id"], *one["regions"])) for one in told)
+        if row["n_sentences"] != len(told) or row["n_located"] != n_located:
             yield Finding("numbers", f"pair {row['pair_id']}", "n_sentences or n_located is wrong")
         if not 0 <= row["suspicion"] <= 1 or not 0 <= row["link_confidence"] <= 1:
             yield Finding("numbers", f"pair {row['pair_id']}", "suspicion or link_confidence outside 0..1")
+
+
+def check_words(opened: Opened) -> Iterator[Finding]:
+    """Section, assertion, side, status and region are each one of the words that the contract knows."""
+    from reports.records import Assertion, Laterality, ReportStatus, SectionName
+    from reports.regions import region_tree
+
+    regions = set(region_tree().parent)
+    closed = {
+        "section": set(get_args(SectionName)),
+        "assertion": set(get_args(Assertion)),
+        "laterality": {None, *get_args(Laterality)},
+        "status": set(get_args(ReportStatus)),
+        "region": regions,
+    }
+    keys = {"sentences": "sentence_id", "reports": "report_id", "regions": "volume_id"}
+    for table, key in keys.items():
+        columns = closed.keys() & set(contract.TABLES[table].names)
+        for row in opened.rows(table):
+            wrong = sorted(column for column in columns if row[column] not in closed[column])
+            if table == "sentences" and not regions.issuperset(row["regions"]):
+                wrong.append("regions")
+            if table == "reports" and any(one["name"] not in closed["section"] for one in row["sections"]):
+                wrong.append("sections")
+            for column in wrong:
+                yield Finding("words", f"{table}.{column} of {row[key]}", "none of the known words")
 
 
 def check_volumes(opened: Opened) -> Iterator[Finding]:
@@ -330,6 +364,8 @@ def check_splits(opened: Opened) -> Iterator[Finding]:
     for row in pairs:
         if row["split"] != split_of(row["patient_id"], opened.config.split):
             yield Finding("splits", f"pair {row['pair_id']}", "its split does not follow from its patient")
+    if opened.data.manifest["splits"] != split_counts(pairs):
+        yield Finding("splits", "dataset.json", "its counts of pairs and patients are not those of pairs.parquet")
     hashes = {row["volume_id"]: row["sha256"] for row in opened.rows("volumes")}
     texts = {row["report_id"]: text_key(row["text"]) for row in opened.rows("reports")}
     for what, key_of in (
@@ -378,6 +414,7 @@ CHECKS: tuple[Callable[[Opened], Iterable[Finding]], ...] = (
     check_counts,
     check_ids,
     check_numbers,
+    check_words,
     check_volumes,
     check_spans,
     check_boxes,

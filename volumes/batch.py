@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t3dkit.atomic import sweep_temporaries
-from t3dkit.errors import DataError
+from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
 from t3dkit.tables import write_table
 from t3dkit.verdict import Dropped
@@ -100,6 +101,8 @@ def convert_source(
 
     Raises
     ------
+    ConfigError
+        `out` holds volumes of another source.
     DataError
         The source holds no file, or neither DICOM nor NIfTI; the tables are written all the same.
     """
@@ -120,6 +123,7 @@ def convert_source(
     ]
     threads = threads or max(1, len(os.sched_getaffinity(0)) // workers)
     jobs = [Job(item, grid, folder, suffix, threads) for item in plan.items]
+    require_own(folder, {volume_name(job.item) for job in jobs})
     with progress.task("converting", len(jobs)) as task:
         for job, row in _run_jobs(jobs, workers):
             row.update(plan.rank(job.item))
@@ -132,6 +136,7 @@ def convert_source(
                 dropped_rows.append(series_table.dropped_series("convert", row))
                 lost.append(("convert", files, row["reason"], row["detail"]))
                 task.advance(1, dropped=1)
+    _keep_only(folder, {Path(row["output"]).name for row in rows if row.get("output")})
     dropped_rows += lost_files(lost, kept_files)
     write_table(
         out / "series.parquet",
@@ -140,7 +145,7 @@ def convert_source(
         sort_by=("study_instance_uid", "series_instance_uid", "stack", "source"),
     )
     write_table(
-        out / "dropped.parquet", dropped_rows, series_table.DROPPED, sort_by=("stage", "kind", "item", "reason")
+        out / "dropped.parquet", dropped_rows, series_table.DROPPED, sort_by=("stage", "kind", "item_id", "reason")
     )
     if not plan.scan.series and not plan.scan.niftis:
         found = Counter(row["reason"] for row in dropped_rows if row["kind"] == "file")
@@ -171,6 +176,33 @@ def summarise(n_files: int, rows: Sequence[Row], dropped_rows: Sequence[Row], *,
         "dropped_stacks": dict(sorted(Counter(row["reason"] for row in dropped).items())),
         "dropped_files": dict(sorted(Counter(row["reason"] for row in file_drops).items())),
     }
+
+
+OURS = re.compile(r"([0-9a-f]{20})(\.nii|\.nii\.gz)")
+"""File name of a volume."""
+
+
+def require_own(folder: Path, names: Set[str]) -> None:
+    """Refuse a folder that holds volumes of another source: no table would list them any more.
+
+    Raises
+    ------
+    ConfigError
+        It does.
+    """
+    strange = {match[1] for path in folder.iterdir() if (match := OURS.fullmatch(path.name))} - names
+    if strange:
+        raise ConfigError(
+            f"{folder.parent} holds {len(strange)} volumes of another source: give a new folder with --out, "
+            "or remove it first"
+        )
+
+
+def _keep_only(folder: Path, names: Set[str]) -> None:
+    """Remove what an earlier run left: a volume under another suffix, or of a stack that is dropped now."""
+    for path in folder.iterdir():
+        if OURS.fullmatch(path.name) and path.name not in names:
+            path.unlink()
 
 
 def files_of(item: Stack | NiftiImage) -> list[FileRef]:
@@ -239,8 +271,8 @@ def lost_files(lost: Sequence[tuple[str, Sequence[Any], str, str]], kept_files: 
     rows: dict[str, Row] = {}
     for stage, files, reason, detail in lost:
         for row in series_table.dropped_files(stage, files, reason, detail):
-            if row["item"] not in kept_files:
-                rows.setdefault(row["item"], row)
+            if row["item_id"] not in kept_files:
+                rows.setdefault(row["item_id"], row)
     return list(rows.values())
 
 

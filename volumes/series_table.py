@@ -54,7 +54,7 @@ DROPPED = pa.schema(
     [
         ("stage", pa.string()),  # index, stacks, convert
         ("kind", pa.string()),  # file, series
-        ("item", pa.string()),  # relative path of a file, or SeriesInstanceUID and stack
+        ("item_id", pa.string()),  # relative path of a file, or SeriesInstanceUID and stack
         ("reason", pa.string()),
         ("detail", pa.string()),
     ]
@@ -155,13 +155,14 @@ def drop_row(drop: StackDrop) -> dict[str, Any]:
 def dropped_series(stage: str, row: dict[str, Any]) -> dict[str, Any]:
     """The row of dropped.parquet that belongs to a dropped row of series.parquet."""
     item = f"{row['series_instance_uid'] or row['source']}#{row['stack']}"
-    return {"stage": stage, "kind": "series", "item": item, "reason": row["reason"], "detail": row["detail"]}
+    return {"stage": stage, "kind": "series", "item_id": item, "reason": row["reason"], "detail": row["detail"]}
 
 
 def dropped_files(stage: str, files: Iterable[FileRef], reason: Code | str, detail: str) -> list[dict[str, Any]]:
     """One row per file that went with a dropped series."""
     names = sorted({file.name for file in files})
-    return [{"stage": stage, "kind": "file", "item": name, "reason": str(reason), "detail": detail} for name in names]
+    shared = {"stage": stage, "kind": "file", "reason": str(reason), "detail": detail}
+    return [{**shared, "item_id": name} for name in names]
 
 
 def dropped_file(drop: FileDrop) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class VerdictStore:
         self.root = root
         self._path = private_folder(root) / "verdicts.sqlite"
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.touch(mode=0o600)
         self._lock = threading.Lock()
         self._seen = 0
         self._by_reader: dict[str, dict[str, Decision]] = {}  # pair_id -> reader -> latest entry

@@ -78,9 +78,14 @@ def test_nothing_identifying_is_in_the_data_set(made_dataset: Path):
 def test_the_private_folder_knows_who_is_who(made_dataset: Path):
     database = sqlite3.connect(made_dataset.with_name("set.private") / "ledger.sqlite")
     names = {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM crosswalk")}
-    assert names == {"patient", "study", "series", "volume", "report"}
+    assert names == {"patient", "study", "series", "volume", "report", "file"}
     reals = {value for (value,) in database.execute("SELECT value FROM crosswalk WHERE kind = 'study'")}
-    assert reals == {plan.uid for plan in PLANS if plan.number <= 4}
+    assert reals == {plan.uid for plan in PLANS}
+    known = {pseudonym for (pseudonym,) in database.execute("SELECT pseudonym FROM crosswalk")}
+    for row in Dataset.open(made_dataset).rows("dropped"):
+        if row["kind"] != "pair":  # a pair's id is that of its report and volume
+            item = row["item_id"].rsplit("-", 1)[0] if row["kind"] == "series" else row["item_id"]
+            assert item in known, f"nobody can say what this drop was: {row}"
     decided = dict(
         database.execute("SELECT item, others FROM (SELECT item, detail AS others FROM decision WHERE kind = 'study')")
     )

@@ -47,6 +47,12 @@ def uncount(root: Path) -> None:
     (root / "dataset.json").write_text(json.dumps(manifest))
 
 
+def resplit(root: Path) -> None:
+    manifest = json.loads((root / "dataset.json").read_text())
+    manifest["splits"]["train"]["pairs"] += 1
+    (root / "dataset.json").write_text(json.dumps(manifest))
+
+
 def drop_column(root: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -77,10 +83,19 @@ BREACHES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a flag is not explained": ("reasons", lambda root: rewrite(root, "pairs", edit("flags", ["LOSSY", "ROW_SHIFT"]))),
     "a verdict is unknown": ("ids", lambda root: rewrite(root, "pairs", edit("verdict", "lovely"))),
     "a count of sentences is wrong": ("numbers", lambda root: rewrite(root, "pairs", edit("n_sentences", 99))),
+    "a count of located sentences is wrong": ("numbers", lambda root: rewrite(
+        root, "pairs", edit("n_located", lambda n: n + 1 if n == 0 else n - 1))),
+    "an assertion is unknown": ("words", lambda root: rewrite(root, "sentences", edit("assertion", "maybe"))),
+    "a sentence's region is unknown": ("words", lambda root: rewrite(root, "sentences", edit("regions", ["nonsense"]))),
+    "a box's region is unknown": ("words", lambda root: rewrite(root, "regions", edit("region", "nonsense"))),
+    "a section is unknown": ("words", lambda root: rewrite(root, "reports", edit(
+        "sections", lambda old: [old[0] | {"name": "chapter"}, *old[1:]]))),
+    "a status is unknown": ("words", lambda root: rewrite(root, "reports", edit("status", "rumour"))),
     "a suspicion is no share": ("numbers", lambda root: rewrite(root, "pairs", edit("suspicion", 1.5))),
     "a voxel rots": ("volumes", flip_byte),
     "a volume is gone": ("volumes", lambda root: volume(root).unlink()),
     "a volume is truncated": ("volumes", lambda root: volume(root).write_bytes(volume(root).read_bytes()[:-10])),
+    "a stray file that is no gzip": ("volumes", lambda root: volume(root).with_suffix(".nii.gz").write_bytes(b"x")),
     "a file too many": ("volumes", lambda root: (root / "volumes" / "extra.nii").write_bytes(b"x")),
     "a shape is wrong": ("volumes", lambda root: rewrite(
         root, "volumes", edit("shape_ijk", lambda n: [n[0] + 1, *n[1:]]))),
@@ -96,6 +111,7 @@ BREACHES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a box has no source": ("boxes", lambda root: rewrite(root, "regions", edit("source", "guess"))),
     "a pointer has no sentence": ("boxes", lambda root: rewrite(root, "regions", lambda rows: [
         row | {"sentence_id": None} for row in rows])),
+    "counts of the splits are wrong": ("splits", resplit),
     "a split is moved": ("splits", lambda root: rewrite(
         root, "pairs", edit("split", lambda s: "test" if s != "test" else "train"))),
     "a reason is invented": ("reasons", lambda root: rewrite(root, "dropped", edit("reason", "FELT_WRONG"))),

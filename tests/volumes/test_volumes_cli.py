@@ -167,3 +167,17 @@ def test_an_empty_list_is_a_data_fault(tmp_path, capsys, monkeypatch):
     code, _, err = run(capsys, "inspect", "-")
     assert code == 1
     assert "holds no files" in err
+
+
+def test_a_folder_holds_one_source_in_one_format(export, tmp_path, capsys):
+    out = tmp_path / "out"
+    run(capsys, "convert", str(export), "--out", str(out))
+    run(capsys, "convert", str(export), "--out", str(out), "--format", "nii.gz")
+    (only,) = (out / "volumes").iterdir()
+    assert only.name.endswith(".nii.gz")
+    other = tmp_path / "other"
+    phantom.write_series(other, Series(n=20, series_uid="1.2.3.77"))
+    code, _summary, err = run(capsys, "convert", str(other), "--out", str(out))
+    assert code == 2
+    assert "volumes of another source" in err
+    assert only.exists()
