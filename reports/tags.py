@@ -136,7 +136,9 @@ def tag_sentence(
         headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair" or is_normal])
         regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
     elif named:
-        regions = _codes(inherited)
+        tree = region_tree()
+        placed = [(m, s) for m, s in weak if any(tree.is_within(m.stem, one.stem) for one in named if one.stem in tree)]
+        regions = _sharpen(_codes(placed), _codes(inherited), is_own=True) if placed else _codes(inherited)
     if not regions:
         regions = _codes(weak)
     regions -= _unspecific(regions, strong)
