@@ -32,7 +32,7 @@ _COLUMN = [f"C{n}" for n in range(1, 8)] + [f"T{n}" for n in range(1, 13)] + [f"
 _NOT_SPINE_AFTER = re.compile(
     r"[\s-]{0,2}(?:weighted|signal|hyper|hypo|image|sequence|flair|bright|dark|shine|prolong|stir|fat|n\d)", re.I
 )
-_NOT_SPINE_BEFORE = re.compile(r"(?:stage|staged|grade|series|increased|decreased|bright|low|high)\s$", re.I)
+_NOT_SPINE_BEFORE = re.compile(r"(?:rads|stage|staged|grade|series|increased|decreased|bright|low|high)\s$", re.I)
 _RANGE_JOINTS = frozenset({"-", " to ", " through "})
 
 _ORDINAL_WORDS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"

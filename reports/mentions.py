@@ -15,7 +15,7 @@ from reports.grammar import ENGLISH, Grammar
 from reports.levels import liver_segments, rib_numbers, vertebral_levels
 from reports.vocabulary import Hit, Term, TermKind, Trie, Vocabulary, Word, split_words, vocabulary
 
-_STATION_REACH = 12
+_STATION_REACH = 16
 _LEVEL = re.compile(r"[CTLS]\d")
 
 
@@ -194,7 +194,7 @@ def _with_stations(
             for index in indices:
                 if index in owner:
                     chosen.add(owner[index])
-                elif words[index].lower not in near and words[index].lower not in {"lymph", "node", "nodes"}:
+                elif words[index].lower not in near and not words[index].lower.isdigit():
                     break
     for hit in sorted(chosen):
         is_inside = [hit.start <= m.start < hit.end and not m.stem.startswith("hilum") for m in anatomy]

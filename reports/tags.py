@@ -135,8 +135,12 @@ def tag_sentence(
         both = _codes([(m, s) for m, s in strong if m.kind == "pair" and not s])
         headed = _codes([(m, s) for m, s in inherited if s or m.kind != "pair" or is_normal])
         regions = both | _sharpen(regions - both, headed, is_own=context.is_own)
+        if context.is_own and _is_about_heading(mentions, strong, words, body_start, small):
+            regions |= _elsewhere(headed, regions)
     elif named:
-        regions = _codes(inherited)
+        tree = region_tree()
+        placed = [(m, s) for m, s in weak if any(tree.is_within(m.stem, one.stem) for one in named if one.stem in tree)]
+        regions = _sharpen(_codes(placed), _codes(inherited), is_own=True) if placed else _codes(inherited)
     if not regions:
         regions = _codes(weak)
     regions -= _unspecific(regions, strong)
@@ -144,6 +148,25 @@ def tag_sentence(
     if laterality is None and regions & _codes(inherited):  # "Left maxillary sinus: mucosal thickening"
         laterality = _laterality(set(), inherited, set())
     return Tags(tuple(sorted(regions)), laterality, mentions)
+
+
+def _is_about_heading(
+    mentions: Mentions, strong: Sequence[tuple[Mention, set[str]]], words: Sequence[Word], body_start: int, small: Grammar
+) -> bool:
+    """Whether a finding with no place of its own comes before the first place: "Gallbladder: Oedema, from the liver"."""
+    first = min((m.start for m, _ in strong), default=0)
+    return any(
+        body_start <= start and end <= first and any(w.lower in small.separators for w in words[end:first])
+        for start, end in mentions.findings
+    )
+
+
+def _elsewhere(headed: set[str], regions: set[str]) -> set[str]:
+    """What of the heading neither holds nor lies in one of `regions`."""
+    tree = region_tree()
+    return {
+        code for code in headed if not any(tree.is_within(code, one) or tree.is_within(one, code) for one in regions)
+    }
 
 
 def _unspecific(regions: set[str], mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
