@@ -70,6 +70,8 @@ class Signs:
     def is_title(self, index: int) -> bool:
         """Whether word `index` is a title with a name behind it."""
         word, low = self.words[index][2], self.low[index]
+        if low == "med" and index and self.low[index - 1] in cues().titles:
+            return True  # Dr. med.
         if low not in cues().titles and low not in cues().plural_titles:
             return False
         gap = self.gap(index)
