@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from reports.deid.cues import Grade, cues, grade, is_given_name
+from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
 from reports.deid.runs import Run, Runs
 from reports.deid.signs import Sign, Signs
@@ -158,7 +158,8 @@ class _People:
         ):
             return True
         is_likely = n_real > 1 and (best is not Grade.BOTH or (grades[0] is Grade.UNKNOWN and is_title_case))
-        if (is_likely or best is Grade.NAME) and fills_line:
+        is_likely = is_likely or best is Grade.NAME or (is_title_case and best is Grade.UNKNOWN and self._is_block(run))
+        if is_likely and fills_line:
             return True
         first = self._low[run.first]
         is_written = is_title_case or (len(first) > 3 and self._runs.is_capitals(run.first))
@@ -174,6 +175,14 @@ class _People:
         if n_real > 1 and best is not Grade.BOTH and Grade.BOTH not in grades and is_title_case:
             return self._gap(run.first) != "-"
         return n_sure > 0 and n_real > 1 and (run.is_given_first or is_family_first) and self._gap(run.first) != "-"
+
+    def _is_block(self, run: Run) -> bool:
+        """Whether the one word of a line neither goes on the line before nor goes on in the next one."""
+        before = self._text[max(0, self._words[run.first][0] - 12) : self._words[run.first][0]].rstrip(" -~*_\t\n")
+        following = self._text[self._words[run.stop - 1][1] :][:12].lstrip(" .,-~*_\t\n")
+        low = self._low[run.first]
+        is_apart = (not before or not (before[-1].islower() or before[-1] == ",")) and not following[:1].islower()
+        return is_apart and len(low) > 3 and low not in cues().eponyms and low not in heading_words()
 
     def _owns(self, stop: int) -> bool:
         """Whether something is somebody's: "Okafor's mass"; what is named after people, `_is_thing` knows."""
