@@ -13,6 +13,7 @@ from enum import IntEnum
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from reports.deid.fold import fold
 from reports.deid.words import words
 
 SPECIALTIES = (
@@ -58,7 +59,9 @@ class Cues:
     stages: frozenset[str]
     alone: frozenset[str]
     makers: frozenset[str]
+    headings: frozenset[str]
     told: frozenset[str]
+    done: frozenset[str]
     onward: frozenset[str]
     auxiliaries: frozenset[str]
     household: frozenset[str]
@@ -97,8 +100,8 @@ def cues() -> Cues:
         phrases=phrases(table["phrases"]["strong"]),
         personal=phrases(table["phrases"]["personal"]),
         **one("phrases", "weak", "talk", "receivers", "agents", "stages"),
-        **one("things", "alone", "makers"),
-        **one("after", "credentials", "verbs", "follow", "told", "onward", "auxiliaries", "household"),
+        **one("things", "alone", "makers", "headings"),
+        **one("after", "credentials", "verbs", "follow", "told", "done", "onward", "auxiliaries", "household"),
         **one("after", "possessives", "closings"),
         suffixes=frozenset(table["suffixes"]["words"].split()),
         particles=frozenset(table["particles"]["words"].split()),
@@ -140,6 +143,23 @@ def is_word(word: str) -> bool:
 def is_given_name(word: str) -> bool:
     """Whether a word in lower case is a given name and nothing else."""
     return word in cues().given and grade(word) is Grade.NAME
+
+
+@cache
+def heading_words() -> frozenset[str]:
+    """Words that stand alone in a line as headings, in the languages that the lexicon has and some that it lacks."""
+    folder = files("reports").joinpath("lexicon")
+    names = (
+        "headings.toml",
+        "es/headings.toml",
+        "es/anatomy.toml",
+        "es/findings.toml",
+        "anatomy.toml",
+        "findings.toml",
+    )
+    texts = [folder.joinpath(name).read_text(encoding="utf-8") for name in names]
+    words_of = (re.findall(r"[a-z]{3,}", fold(text).text.lower()) for text in texts)
+    return cues().headings.union(*words_of)
 
 
 @cache

@@ -305,11 +305,14 @@ def _month_names() -> str:
 def _worded_patterns() -> tuple[re.Pattern[str], ...]:
     month = rf"(?P<month>(?:{_month_names()}))(?P<dot>\.?)"
     year = rf"(?P<y>{_YEAR}|(?<=[\s,])'\d\d|(?<=[-'/A-Za-z])\d\d(?!\d|[./-]\d| ?(?:mm|cm|ml|%|x )))"
+    short = rf"(?P<y>{_YEAR}|'?\d\d(?!\d|[./-]\d)(?! ?(?:x )){_UNIT})"  # 19 MAR 24
     suffix = r"(?P<suffix>st|nd|rd|th|\.)?"
     gap = r"(?:[ \t\n]{0,2}-?[ \t\n]{0,2}|/| de | of )"
     return (
         # 3 March 2020, 03-MAR-2020, 3. Maerz 2020, 3 de marzo de 2020, 03MAR2020
-        re.compile(rf"(?<![\w.])(?P<d>{_DAY}){suffix}{gap}{month}(?:,? ?-?/? ?| de | del ){year}(?!\w)", re.IGNORECASE),
+        re.compile(
+            rf"(?<![\w.])(?P<d>{_DAY}){suffix}{gap}{month}(?:,? ?-?/? ?| de | del ){short}(?!\w)", re.IGNORECASE
+        ),
         # March 3rd, 2020; March the 3rd, 2020; Mar-03-2020; MAR032020
         re.compile(
             rf"(?<!\w){month}(?:[ \t\n./-]{{1,2}}(?:the )?(?P<d>{_DAY}){suffix}(?:,[ \t\n]?|[ \t\n./-],?| of )|(?P<e>\d\d)(?={_YEAR})){year}(?!\w)",  # noqa: E501

@@ -13,15 +13,19 @@ from itertools import accumulate
 
 from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, Token, fold
+from reports.deid.tokens import Tokens
 
 _OCR = str.maketrans({"o": "0", "i": "1", "l": "1"})
-_ID_GAP = re.compile(r"[-./_ \n]{0,2}|[-/ ]{3}")
-_PHONE_GAP = re.compile(r"[-./_ ()+]{0,3}")
+_ID_GAP = re.compile(r"[-./_ \t]{0,3}|[-./_ \t]{0,2}\n[ \t]{0,4}")
+_LONG_GAP = re.compile(r"[-./_,:# \t]{0,3}|[-./_, \t]{0,2}\n[ \t]{0,4}")
+_PHONE_GAP = re.compile(r"[-./_ ()+,]{0,3}|[-./_ ()]{0,2}\n[ \t(]{0,4}")
 _CUE = re.compile(r"(?:mrn|id|acc(?:ession)?|patient|pat|no|nr|number|#)\W{0,4}$", re.IGNORECASE)
 _UNIT = re.compile(r" ?(?:mm[23]?|cm[23]?|ml|cc|hu|mg|kg|%|x)\b|[.,]\d", re.IGNORECASE)
 _MIN_ID = 4
 _LONG_ID = 6
-"""From this length on an id is found with separators inside, and without its letters."""
+"""From this length on an id is found without its letters, and anything may stand behind it."""
+_PARTED_ID = 5
+"""From this length on an id is found with separators inside."""
 
 
 def phone_needles(value: str) -> set[str]:
@@ -60,6 +64,51 @@ def find_ids(needles: Mapping[str, bool], text: str, tokens: Sequence[Token]) ->
             start = squeezed.find(needle, start + 1)
 
 
+_SPOKEN = {
+    "zero": "0", "oh": "0", "o": "0", "nought": "0", "one": "1", "two": "2", "three": "3", "four": "4", "five": "5",
+    "six": "6", "seven": "7", "eight": "8", "nine": "9", "niner": "9", "ten": "10", "eleven": "11", "twelve": "12",
+    "thirteen": "13", "fourteen": "14", "fifteen": "15", "sixteen": "16", "seventeen": "17", "eighteen": "18",
+    "nineteen": "19",
+}  # fmt: skip
+_TENS = {
+    "twenty": "2", "thirty": "3", "forty": "4", "fifty": "5", "sixty": "6", "seventy": "7", "eighty": "8", "ninety": "9"
+}  # fmt: skip
+_TIMES = {"double": 2, "triple": 3}
+_JOINING = frozenset(["dash", "hyphen", "slash", "and", "hundred", *_TIMES])
+
+
+def find_spoken(needles: Mapping[str, bool], tokens: Tokens) -> Iterator[Finding]:
+    """Findings of `needles` dictated as words: "A B one double two", "forty-two seventeen"."""
+    spoken = tokens.places.keys() & (_SPOKEN.keys() | _TENS.keys()) if needles else ()
+    stop = -1
+    for place in sorted(index for word in spoken for index in tokens.places[word]):
+        if place < stop:
+            continue
+        first = place
+        while first > 0 and _heard(tokens, first - 1) is not None:
+            first -= 1
+        stop, pieces = first, []
+        while stop < len(tokens.words) and (piece := _heard(tokens, stop)) is not None:
+            pieces.append(piece)
+            stop += 1
+        written = "".join(pieces).translate(_OCR)
+        for needle, is_phone in needles.items():
+            if len(needle) >= _MIN_ID and needle in written and len(pieces) > 1:
+                yield Finding(tokens.words[first][0], tokens.words[stop - 1][1], "PHONE" if is_phone else "ID")
+
+
+def _heard(tokens: Tokens, index: int) -> str | None:
+    """What a word of a dictated number stands for; None when it belongs to none."""
+    word = tokens.words[index][2].lower()
+    before = tokens.words[index - 1][2].lower() if index else ""
+    following = tokens.words[index + 1][2].lower() if index + 1 < len(tokens.words) else ""
+    if word in _TENS:
+        return _TENS[word] if len(_SPOKEN.get(following, "ten")) == 1 else f"{_TENS[word]}0"
+    if word in _SPOKEN:
+        return _SPOKEN[word] * _TIMES.get(before, 1)
+    return word if len(word) == 1 or word.isdigit() else "" if word in _JOINING else None
+
+
 def _id_finding(
     text: str, tokens: Sequence[Token], offsets: Sequence[int], first: int, stop: int, is_phone: bool
 ) -> Finding | None:
@@ -67,10 +116,11 @@ def _id_finding(
     left, right = bisect_right(offsets, first) - 1, bisect_right(offsets, stop - 1) - 1
     start = tokens[left][0] + first - offsets[left]
     end = tokens[right][0] + stop - offsets[right]
-    gap, is_long = (_PHONE_GAP if is_phone else _ID_GAP), stop - first >= _LONG_ID
+    is_long = stop - first >= _LONG_ID
+    gap = _PHONE_GAP if is_phone else _LONG_GAP if is_long else _ID_GAP
     for index in range(left, right):
         between = text[tokens[index][1] : tokens[index + 1][0]]
-        if not is_long or not gap.fullmatch(between):
+        if stop - first < _PARTED_ID or not gap.fullmatch(between):
             return None
     while start > tokens[left][0] and text[start - 1] in "0Oo":
         start -= 1

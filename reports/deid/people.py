@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from reports.deid.cues import Grade, cues, grade, is_given_name
+from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
 from reports.deid.runs import Run, Runs
 from reports.deid.signs import Sign, Signs
@@ -158,16 +158,14 @@ class _People:
         ):
             return True
         is_likely = n_real > 1 and (best is not Grade.BOTH or (grades[0] is Grade.UNKNOWN and is_title_case))
-        if (is_likely or best is Grade.NAME) and fills_line:
+        is_likely = is_likely or best is Grade.NAME or (is_title_case and best is Grade.UNKNOWN and self._is_block(run))
+        if is_likely and fills_line:
             return True
-        if (
-            best is not Grade.BOTH
-            and is_title_case
-            and self._owns(run.stop)
-            and (n_sure or len(self._low[run.first]) > 3)
-        ):
+        first = self._low[run.first]
+        is_written = is_title_case or (len(first) > 3 and self._runs.is_capitals(run.first))
+        if best is not Grade.BOTH and is_written and self._owns(run.stop) and (n_sure or len(first) > 3):
             return True
-        if is_title_case and is_given_name(self._low[run.first]) and len(self._low[run.first]) > 3:
+        if is_title_case and is_given_name(first) and len(first) > 3:
             return True  # told by nobody, and yet a given name and nothing else
         if any(self._gap(place) in ("_", "^") for place in range(run.first, run.stop - 1)):
             return True
@@ -178,10 +176,20 @@ class _People:
             return self._gap(run.first) != "-"
         return n_sure > 0 and n_real > 1 and (run.is_given_first or is_family_first) and self._gap(run.first) != "-"
 
+    def _is_block(self, run: Run) -> bool:
+        """Whether the one word of a line neither goes on the line before nor goes on in the next one."""
+        before = self._text[max(0, self._words[run.first][0] - 12) : self._words[run.first][0]].rstrip(" -~*_\t\n")
+        following = self._text[self._words[run.stop - 1][1] :][:12].lstrip(" .,-~*_\t\n")
+        low = self._low[run.first]
+        is_apart = (not before or not (before[-1].islower() or before[-1] == ",")) and not following[:1].islower()
+        return is_apart and len(low) > 3 and low not in cues().eponyms and low not in heading_words()
+
     def _owns(self, stop: int) -> bool:
         """Whether something is somebody's: "Okafor's mass"; what is named after people, `_is_thing` knows."""
         is_owner = stop + 1 < len(self._words) and self._gap(stop - 1) == "'" and self._low[stop] == "s"
-        return is_owner and self._gap(stop) in (" ", "\n") and self._words[stop + 1][2][0].islower()
+        following = self._words[stop + 1][2] if is_owner else "A"
+        is_capitals = following.isupper() and self._runs.is_capitals(stop - 1)
+        return is_owner and self._gap(stop) in (" ", "\n") and (following[0].islower() or is_capitals)
 
     def _has_dotted_initial(self, run: Run) -> bool:
         """Whether an initial with a full stop stands in the run: "T. Mabuso", "Mabuso, T."."""
@@ -243,6 +251,22 @@ class _People:
             return gap != "\n" or self._words[stop][2].islower()  # a line that begins so is a heading
         following = self._low[stop + 1 : stop + 2]
         return gap == "'" and self._low[stop] == "s" and bool(following) and following[0] in cues().nouns
+
+
+_FOREIGN_LETTER = r"[^\W\d_\u0000-\u02af\u1e00-\u1eff\u2100-\u214f年月日]"
+_FOREIGN = re.compile(rf"{_FOREIGN_LETTER}{{2,60}}(?:[ \t·,-]{{1,2}}{_FOREIGN_LETTER}{{1,60}}){{0,3}}")
+_MOSTLY = 0.3
+"""Share of letters of other scripts from which on a text is written in another language."""
+
+
+def find_foreign(tokens: Tokens) -> Iterator[Finding]:
+    """Words in another script than the Latin one, in a text that is written in it: "Patient: 王伟"."""
+    if tokens.text.isascii():
+        return
+    found = [match.span() for match in _FOREIGN.finditer(tokens.text)]
+    n_letters = sum(map(str.isalpha, tokens.text))
+    if sum(stop - start for start, stop in found) < _MOSTLY * n_letters:
+        yield from (Finding(start, stop, "NAME") for start, stop in found)
 
 
 def find_repeats(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:

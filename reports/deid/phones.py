@@ -106,7 +106,7 @@ def _is_shaped(before: str, written: str, groups: list[str]) -> bool:
     """Whether the grouping alone makes a telephone number: a local one, or 9 to 13 digits in few groups."""
     if _LOCAL.fullmatch(written):
         return " " not in written or before.endswith(("[", "("))
-    if "\n" in written and "+" not in written and "(" not in written:
+    if "\n" in written and not written.startswith(("+", "(", "0")):
         return False
     n_digits, lengths = sum(map(len, groups)), {len(group) for group in groups}
     is_mixed = 9 <= n_digits <= 12 and 4 <= len(groups) <= 5 and len(lengths) > 1 and min(lengths) > 1

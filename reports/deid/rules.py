@@ -189,8 +189,16 @@ def _is_home(hidden: str) -> bool:
     return not is_word(first) or not hidden.isupper() or first in cues().family
 
 
+def _is_written_street(hidden: str) -> bool:
+    """A street or district whose own name is no word of the language."""
+    parts = [part.lower() for part in re.findall(r"[A-Za-z]{3,}", hidden)]
+    named = [part for part in parts if part not in cues().particles and part not in _places()["street_first"]]
+    return bool(named) and not is_word(named[0])
+
+
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
+    "written_street": _is_written_street,
 }  # fmt: skip
 
 

@@ -94,7 +94,7 @@ class Runs:
         if not is_whole:
             return ""
         if gap in _GLUED:
-            return "-"
+            return "" if gap == "'" and self._low[place] == "s" else "-"
         if GAP.fullmatch(gap):
             return "\n" if "\n" in gap else " "
         if (

@@ -70,17 +70,26 @@ class Signs:
     def is_title(self, index: int) -> bool:
         """Whether word `index` is a title with a name behind it."""
         word, low = self.words[index][2], self.low[index]
+        if low == "med" and index and self.low[index - 1] in cues().titles:
+            return True  # Dr. med.
         if low not in cues().titles and low not in cues().plural_titles:
             return False
         gap = self.gap(index)
         if index and low == "ms" and self.low[index - 1].isdigit():
             return False  # milliseconds
         if (word in _MODALITY_TITLES or (low in ("mr", "ms") and word.islower())) and not gap.startswith("."):
-            following = self.words[index + 1][2] if index + 1 < len(self.words) else ""
-            if not following.islower() or grade(following) not in (Grade.UNKNOWN, Grade.NAME) or len(following) < 4:
-                return False
-            return word.islower() and gap == " "  # "mr pemberton", not "mr abdomen"
+            return gap in (" ", "\n") and self._is_addressed(index + 1)
         return _TITLE_GAP.fullmatch(gap) is not None and (low in _LOWER_TITLES or word[0].isupper())
+
+    def _is_addressed(self, index: int) -> bool:
+        """Whether MR or MS stands before a name and not before what is imaged: "MR PEMBERTON", "mr stone reports"."""
+        word, low = self.words[index][2], self.low[index]
+        level, following = grade(low), self.low[index + 1 : index + 2]
+        if len(low) < 4 or level is Grade.WORD or low in cues().makers or low in cues().alone:
+            return False
+        if level is Grade.BOTH:
+            return bool(following) and (following[0] in cues().told or following[0] in cues().verbs)
+        return word.isupper() or word.islower() or level is Grade.NAME
 
     def before(self, index: int) -> Sign:
         """What stands before word `index`."""
@@ -181,7 +190,8 @@ class Signs:
             if low in cues().follow or self._is_followed(first, stop, gap):
                 return Sign.STRONG
             if gap in (" ", "\n") and self._is_doing(first, stop):
-                is_told = low in ("was", "were") and not cues().told.isdisjoint(self.low[stop + 1 : stop + 2])
+                following = set(self.low[stop + 1 : stop + 2])
+                is_told = low in ("was", "were") and bool(following & (cues().told | cues().done))
                 return Sign.PERSON if low in cues().told or is_told else Sign.WEAK
         if low == "as" and gap == " " and self.is_role(stop + 1):
             return Sign.STRONG
@@ -191,11 +201,11 @@ class Signs:
 
     def _is_doing(self, first: int, stop: int) -> bool:
         low, single, following = self.low[stop], stop - first == 1, self.low[stop + 1 : stop + 2]
-        if low in ("was", "were") and not cues().told.isdisjoint(following):
+        if low in ("was", "were") and not (cues().told.isdisjoint(following) and cues().done.isdisjoint(following)):
             return True
         if low in ("has", "had", "was", "is") and single:
             return following in (["a"], ["been"], ["an"], ["no"], ["seen"], ["given"], ["not"])
-        return low in cues().told or low in cues().verbs or (low in cues().auxiliaries and not single)
+        return low in cues().told or low in cues().verbs or low in cues().auxiliaries
 
     def _is_followed(self, first: int, stop: int, gap: str) -> bool:
         """Whether a role, an age or a way to be reached follows."""
