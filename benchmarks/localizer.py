@@ -5,7 +5,7 @@
     python -m benchmarks.localizer --cost
 
 Without arguments: the cost, then the labelled real volume where the real data lies beside the checkout. With --seeds,
-demo studies of these seeds, painted in memory.
+demo studies of these seeds, painted in memory; with --slabs, pieces of them besides, reported apart.
 
 A hit: a crop of 144 mm (96 voxels of 1.5 mm) around the box centre holds at least half of the structure's voxels, or
 the structure's box centre where it is larger than the crop. `random` is the same for a crop placed at random in the
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.localizer_cases import REAL_PAIR, Case, Lesion, made_cases, read_case
+from benchmarks.localizer_cases import REAL_PAIR, Case, Lesion, made_cases, read_case, slabs_of
 from curation.align.locate import locate_regions
 from curation.align.masks import boxes_of_masks, label_map_on_grid, totalsegmentator_classes
 from curation.align.records import Location, RegionBox
@@ -156,8 +156,8 @@ def _iou(one: RegionBox, other: RegionBox) -> float:
 def _lesion_rows(case: Case, location: Location, *, seed: int) -> list[Row]:
     """Whether crops for the sentence that names a lesion hold the lesion's centre.
 
-    `hit`: the crop around the centre of the true region's box, cut to what the sentence tells of it. `drawn`: training's
-    own crops on the regions that the parser reads from the sentence, without image pointers.
+    `hit`: the crop around the centre of the true region's box, cut to what the sentence tells of it. `drawn`: crops as
+    training draws them, on the regions that the parser reads from the sentence, without image pointers.
     """
     from train.catalogue import told_of
 
@@ -209,9 +209,7 @@ def _on_draw_grid(box: RegionBox, spacing: np.ndarray) -> TrainBox:
     return Box(tuple(low.tolist()), tuple(high.tolist()))
 
 
-def _drawn_hits(
-    boxes: tuple[tuple[str, TrainBox], ...], at_mm: np.ndarray, size_mm: np.ndarray, *, seed: int
-) -> float:
+def _drawn_hits(boxes: tuple[tuple[str, TrainBox], ...], at_mm: np.ndarray, size_mm: np.ndarray, *, seed: int) -> float:
     """Share of training's crops for a sentence on these boxes that hold a place."""
     from train.catalogue import Catalogue, Sentence
     from train.config import CropConfig
@@ -342,6 +340,7 @@ def main(words: Sequence[str] = ()) -> int:
     parser.add_argument("--names", type=Path, help="labels.json; default: TotalSegmentator's order")
     parser.add_argument("--seeds", help="demo seeds, separated by commas")
     parser.add_argument("--studies", type=int, default=50, help="of each seed")
+    parser.add_argument("--slabs", type=int, default=0, help="of each volume, cut besides; not mirrored")
     parser.add_argument("--rows", type=Path, help="keep what was measured, as Parquet")
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args(words)
@@ -349,7 +348,8 @@ def main(words: Sequence[str] = ()) -> int:
         print(json.dumps(cost()))
     if arguments.seeds:
         seeds = [int(seed) for seed in arguments.seeds.split(",")]
-        _report((case for seed in seeds for case in made_cases(seed, arguments.studies)), arguments.rows)
+        made = (case for seed in seeds for case in made_cases(seed, arguments.studies))
+        _report(made, arguments.rows, n_slabs=arguments.slabs)
         return 0
     files = arguments.files or ([] if arguments.cost else [path for path in REAL_PAIR if path.is_file()])
     if files:
@@ -357,20 +357,33 @@ def main(words: Sequence[str] = ()) -> int:
         if arguments.names:
             names = {int(k): v for k, v in json.loads(arguments.names.read_text(encoding="utf-8")).items()}
         pairs = zip(files[::2], files[1::2], strict=True)
-        _report((read_case(volume.name, volume, labels, names) for volume, labels in pairs), arguments.rows)
+        read = (read_case(volume.name, volume, labels, names) for volume, labels in pairs)
+        _report(read, arguments.rows, n_slabs=arguments.slabs)
     return 0
 
 
-def _report(cases: Iterable[Case], keep: Path | None) -> None:
+def _report(cases: Iterable[Case], keep: Path | None, *, n_slabs: int) -> None:
     rows = []
     for number, case in enumerate(cases, start=1):
         rows += measure(case)
+        for slab in slabs_of(case, n_slabs, seed=number):
+            rows += [{**row, "slab": True} for row in measure(slab, mirrored=False)]
         print(f"\r{number} volumes", end="", file=sys.stderr, flush=True)
     frame = pd.DataFrame(rows)
     if keep is not None:
         frame.to_parquet(keep)
     print("\n" + _table(frame), file=sys.stderr)
-    print(json.dumps(summarize(rows), indent=1))
+    summary = summarize([row for row in rows if not row.get("slab")])
+    if n_slabs:
+        slabs = frame[frame["slab"].eq(True)]
+        boxes = claimed(frame[frame["kind"] == "region"])
+        boxes = boxes[boxes["slab"].eq(True)]
+        summary["slabs"] = {
+            "n": int(slabs["case"].nunique()),
+            "hit_rate_of_boxes": _mean(boxes["hit"]),
+            "calibration": calibration(boxes),
+        }
+    print(json.dumps(summary, indent=1))
 
 
 def _table(frame: pd.DataFrame) -> str:

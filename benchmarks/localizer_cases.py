@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 REAL = Path(__file__).resolve().parents[1].parent / "shared" / "data" / "totalsegmentator_tests"
 REAL_PAIR = (REAL / "example_ct.nii.gz", REAL / "example_seg_fast_force_split.nii.gz")
+SLAB_MM = (40.0, 180.0)
 NO_ANATOMY = ("kidney_cyst_left", "kidney_cyst_right")
 """Classes that not everybody has: their absence says nothing about the scanned range."""
 
@@ -60,6 +61,20 @@ def read_case(name: str, volume: Path, labels: Path, names: dict[int, str]) -> C
     data = np.clip(np.asarray(image.dataobj), -1024, 3071).astype(np.int16)
     label_map = LabelMap(np.asarray(mask.dataobj).astype(np.uint8), np.asarray(mask.affine), names)
     return Case(name, data, np.asarray(image.affine), label_map)
+
+
+def slabs_of(case: Case, n_slabs: int, *, seed: int) -> Iterator[Case]:
+    """Slabs of `SLAB_MM` cut from a volume at random; few landmarks lie in them."""
+    rng = np.random.default_rng([seed, 82])
+    step_mm = float(np.linalg.norm(case.affine_ras[:3, 2]))
+    n_slices = case.data.shape[2]
+    for number in range(n_slabs):
+        height = min(n_slices, round(float(rng.uniform(*SLAB_MM)) / step_mm))
+        first = int(rng.integers(n_slices - height + 1))
+        affine_ras = case.affine_ras.copy()
+        affine_ras[:3, 3] += first * affine_ras[:3, 2]
+        data = case.data[:, :, first : first + height]
+        yield replace(case, name=f"{case.name}/{number}", data=data, affine_ras=affine_ras, lesions=())
 
 
 def made_cases(seed: int, n_studies: int) -> Iterator[Case]:

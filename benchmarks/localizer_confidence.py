@@ -26,6 +26,8 @@ PLACES = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
 MARGINS = (0.08, 0.04)
 """The share that is taken off at the least and the greatest figure: painted volumes are kinder than patients, most of
 all to boxes that stand on averages."""
+LEAST = 0.005
+"""Below this share of the figures nothing was measured to speak of: what is stated falls to the half."""
 STEP = 0.004
 """Between one place and the next at least: what is surer stays surer."""
 HEAD = """\
@@ -41,6 +43,7 @@ def fit(own: np.ndarray, hit: np.ndarray) -> list[float]:
     order = np.argsort(own, kind="stable")
     rates = isotonic_regression(hit[order].astype(float)).x
     read = np.interp(PLACES, own[order], rates) * (1.0 - np.interp(PLACES, (0.0, 1.0), MARGINS))
+    read *= np.interp(PLACES, (0.0, np.quantile(own, LEAST)), (0.5, 1.0))
     return [round(float(value), 3) for value in _rising(read)]
 
 

@@ -20,11 +20,12 @@ from reports.regions import region_tree
 SIDES = (("left", -1.0), ("right", 1.0))
 FIRST_RIB_LEVEL = 7.6
 """Head of the first rib; each rib begins one vertebra lower."""
-RIB_DROPS = (1.6, 2.6, 3.2, 3.8, 4.2, 4.5, 4.6, 4.5, 4.1, 3.4, 2.3, 1.5)
+RIB_DROPS = (1.6, 2.6, 3.2, 3.8, 4.1, 4.3, 4.4, 4.4, 4.1, 3.4, 2.3, 1.5)
 """Levels from a rib's head down to its front end, from the first on (anatomy; eleventh and twelfth float)."""
 RIB_FRONTS = (0.95, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.75, 0.5, 0.2, -0.2, -0.5)
 """How far forward a rib reaches."""
 RIB_CONFIDENCE = 0.35
+C7 = 7
 VERTEBRA_CONFIDENCE = 0.5
 VERTEBRA_HALF_MM = 42.0
 """Half width of a vertebra with its transverse processes."""
@@ -132,7 +133,8 @@ def vertebra_levels() -> dict[int, str]:
 
 
 def _vertebra(frame: Frame, level: int) -> Placed:
-    levels = (level - 0.6, level + 0.75)  # processes reach below the body
+    # processes reach below the body, the longest of all, C7's, to the lower end of T1
+    levels = (level - 0.6, level + (1.1 if level == C7 else 0.75))
     edges = frame.box((-1.0, 1.0), (-0.8, 0.02), levels, scale="bones")
     middle = edges[0].mean()
     edges[0] = middle - VERTEBRA_HALF_MM / 4.0, middle + VERTEBRA_HALF_MM / 4.0

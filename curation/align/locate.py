@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from curation.align.atlas import Placed, place_boxes, place_parts
-from curation.align.body import litres
+from curation.align.body import component_table, litres
 from curation.align.coarse import STEP_MM, Coarse, make_coarse
 from curation.align.confidence import stated
 from curation.align.coverage import Cover, find_coverage, held_regions
@@ -26,15 +26,20 @@ from volumes.reasons import Flag
 
 MIN_VISIBLE = 0.12
 """A box of which less than this share of its height lies in the scan is not given."""
-MIN_VISIBLE_MM = 8.0
+MIN_VISIBLE_MM = 4.0
 SUSPECT_FACTOR = 0.5
 """On every landmark confidence of a volume that looks mirrored: its sides may be wrong."""
 FREE_LEVELS = 2.0
 """Within so many vertebrae of a seen landmark an atlas position keeps its confidence; beyond it loses 7 % a level."""
 LEVEL_S1_END = 25.6
 """The spine of the region tree ends with S1; the sacrum belongs to the pelvis."""
+LEVEL_SACRAL_CANAL = 24.8
 NEXT_MM = 20.0
 """A box may lie so far beyond the body regions that the scan shows: levels are not exact."""
+SHOULDER_ACROSS = 0.72
+"""Beyond this share of the half width lies the shoulder."""
+MIN_HUMERUS_MM2 = 220.0
+"""A humeral head has five times as much; a clavicle's end or the scapula's spine mostly less."""
 WHOLE_BODY = ("body", "bones", "muscles", "subcutaneous_tissue", "vessels")
 """Regions that fill whatever is scanned."""
 
@@ -90,6 +95,9 @@ def place_regions(landmarks: Landmarks, covers: tuple[Cover, ...]) -> dict[str, 
     """Every visible region on the coarse grid: seen itself, else by the atlas, else as a union."""
     atlas = place_boxes(landmarks.frame)
     placed = {region: _discount(box, landmarks) for region, box in atlas.items() if _is_covered(box, landmarks, covers)}
+    for region in ("humerus_left", "humerus_right"):
+        if region in placed and not _reaches_humerus(placed[region], landmarks):
+            del placed[region]
     placed |= _seen(landmarks)
     placed |= place_parts(placed | _whole_lungs(placed, landmarks))
     placed |= _body_boxes(landmarks, covers)
@@ -109,21 +117,16 @@ def _seen(landmarks: Landmarks) -> dict[str, Placed]:
         seen["trachea"] = Placed(mask_edges(thorax.airway), 0.9)
     spine = skeleton.spine
     if spine is not None and spine.strength > 0.3:
-        n_z = len(spine.x)
-        low = max(0.0, frame.bones.to_z(LEVEL_S1_END))
-        high = min(float(n_z), frame.bones.to_z(0.4))
-        rows = slice(int(low), max(int(low) + 1, int(np.ceil(high))))
-        half = 40 / STEP_MM
-        x = (spine.x[rows].min() - half, spine.x[rows].max() + half)
-        y = (spine.back[rows].min(), spine.front[rows].max())
-        if high - low > 2:
-            seen["spine"] = Placed(np.array([x, y, (low, high)]), 0.9)
-            cord_low = max(0.0, frame.bones.to_z(24.8))
-            cord = slice(int(cord_low), max(int(cord_low) + 1, int(np.ceil(high))))
-            x = (spine.x[cord].min() - 3.5, spine.x[cord].max() + 3.5)
-            y = (spine.canal[cord].min() - 3.5, spine.canal[cord].max() + 3.5)
-            if high - cord_low > 2:
-                seen["spinal_cord"] = Placed(np.array([x, y, (cord_low, high)]), 0.75)
+        for region, lowest, half, (back, front), confidence in (
+            ("spine", LEVEL_S1_END, 40 / STEP_MM, (spine.back, spine.front), 0.9),
+            ("spinal_cord", LEVEL_SACRAL_CANAL, 3.5, (spine.canal - 3.5, spine.canal + 3.5), 0.75),
+        ):
+            low = max(0.0, frame.bones.to_z(lowest))
+            high = min(float(len(spine.x)), frame.bones.to_z(0.4))
+            if high - low > 2:
+                rows = slice(int(low), int(np.ceil(high)))
+                x = (spine.x[rows].min() - half, spine.x[rows].max() + half)
+                seen[region] = Placed(np.array([x, (back[rows].min(), front[rows].max()), (low, high)]), confidence)
     return seen
 
 
@@ -161,6 +164,18 @@ def _is_covered(box: Placed, landmarks: Landmarks, covers: tuple[Cover, ...]) ->
     if inside < MIN_VISIBLE_MM / STEP_MM or inside < MIN_VISIBLE * (high - low):
         return False
     return any(min(high, cover.high) - max(low, cover.low) > -NEXT_MM / STEP_MM for cover in covers)
+
+
+def _reaches_humerus(box: Placed, landmarks: Landmarks) -> bool:
+    """Whether a scan that ends within the shoulder shows compact bone there: with raised arms levels do not tell."""
+    bone, frame = landmarks.skeleton.bone, landmarks.frame
+    z = bone.shape[2] - 1
+    if box.edges[2, 1] <= z:
+        return True
+    side = np.sign(box.edges[0].mean() - frame.middle[z])
+    beside = side * (np.arange(bone.shape[0]) - frame.middle[z]) > SHOULDER_ACROSS * frame.half[z]
+    _, sizes = component_table(bone[:, :, z] & beside[:, None])
+    return bool(sizes.max() * STEP_MM**2 >= MIN_HUMERUS_MM2)
 
 
 def _discount(box: Placed, landmarks: Landmarks) -> Placed:

@@ -212,7 +212,8 @@ def test_whole_trunk_gives_sentences_a_crop(whole):
     tree = region_tree()
     trunk_codes = [code for code in tree.codes if not tree.is_within(code, "head") and not tree.is_within(code, "neck")]
     missing = {code for code in trunk_codes if code not in found and not code.startswith("vertebrae_C")}
-    assert missing <= {"vertebrae_cervical", "common_carotid_artery_left", "common_carotid_artery_right"}, missing
+    armless = {"humerus_left", "humerus_right", "upper_limbs"}  # the phantom has no bone at the shoulder
+    assert missing <= {"vertebrae_cervical", "common_carotid_artery_left", "common_carotid_artery_right"} | armless
 
 
 def test_the_atlas_states_the_source_of_every_box():
@@ -229,6 +230,36 @@ def test_a_large_volume_is_located_in_time():
     begin = time.process_time()
     locate_regions(data, affine_ras)
     assert time.process_time() - begin < 4.0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "held", "shown"),
+    [(-150.0, -40.0, "pelvis", "hip_left"), (60.0, 160.0, "abdomen", "kidney_right"), (290.0, 380.0, "chest", "heart")],
+)
+def test_a_slab_without_a_level_is_placed_by_what_fills_it(low, high, held, shown):
+    data, affine_ras = trunk(low, high)
+    location = locate_regions(data, affine_ras)
+    assert location.body_regions == (held,)
+    box = boxes_of(location)[shown]
+    assert 0.0 < box.confidence < 0.96
+
+
+def test_a_slab_below_the_spine_is_no_error():
+    case = made_case(plan_studies(10, 1001)[5], name="low pelvis")
+    for height in (10, 16, 24):
+        location = locate_regions(case.data[:, :, :height], case.affine_ras)
+        assert not {"liver", "heart", "spleen"} & set(boxes_of(location))
+
+
+def test_a_humerus_is_named_where_the_scans_end_shows_its_bone(whole):
+    """Raised arms reach the upper end of a chest scan, or do not: levels alone cannot tell."""
+    data, affine_ras = trunk(235.0, 590.0)
+    assert not {"humerus_left", "humerus_right"} & set(boxes_of(locate_regions(data, affine_ras)))
+    head = slice(int((225 - 158) / 3), int((225 - 122) / 3))  # a humeral head, left
+    data[head, 45:60, -8:] = 400
+    located = boxes_of(locate_regions(data, affine_ras))
+    assert "humerus_left" in located
+    assert "humerus_right" not in located
 
 
 def test_a_stomach_full_of_contrast_is_no_kidney():

@@ -14,12 +14,14 @@ from train_data import TINY, write_nifti, write_tiny_dataset
 
 from curation import contract
 from curation.contract import Dataset
+from reports.regions import region_tree
 from t3dkit.errors import DataError
 from t3dkit.tables import read_rows, write_table
 from train.batch import Batcher, prefetched
-from train.catalogue import Box, Catalogue, Sentence, read_catalogue
+from train.catalogue import Box, Catalogue, Sentence, read_catalogue, told_of
 from train.config import CropConfig, load_config
 from train.crops import N_CHANCES, _drawn_last, chances, covered, covered_fraction, draw, draw_views
+from train.places import _rules
 from train.reader import VolumeStore
 from train.text import train_tokens
 
@@ -70,6 +72,67 @@ def test_both_views_hold_the_target_and_stay_inside(
                 assert view.start_ijk[axis] <= 0
                 assert view.start_ijk[axis] + 16 >= shape[axis]
     assert drawn.views[0].sentences[0][0] == "s"
+
+
+@given(start=st.integers(0, 30), edge=st.integers(1, 50), seed=st.integers(0, 99))
+@settings(max_examples=80, deadline=None)
+def test_a_crop_holds_the_box_or_stays_inside_it(start: int, edge: int, seed: int) -> None:
+    size, play = 16, 1  # an eighth of the edge, half to each side
+    box = Box((start,) * 3, (start + edge,) * 3)
+    sentence = Sentence("s", "p", "patient", "v", "text", ("liver",), (("liver", box),), False, True)
+    catalogue = Catalogue((sentence,), {"v": (80, 80, 80)}, CropConfig(size_vox=size))
+    for view in draw_views(catalogue, 0, np.random.default_rng(seed).random(N_CHANCES).tolist()).views:
+        for first in view.start_ijk:
+            low, high = sorted((start, start + edge - size))
+            assert low - play <= first <= high + play
+
+
+def test_crops_show_a_random_place_of_a_large_box_as_often_as_their_size_allows() -> None:
+    box = Box((0, 0, 0), (24, 16, 16))
+    sentence = Sentence("s", "p", "patient", "v", "text", ("liver",), (("liver", box),), False, True)
+    catalogue = Catalogue((sentence,), {"v": (80, 80, 80)}, CropConfig(size_vox=16))
+    rng, held = np.random.default_rng(0), []
+    for _ in range(2000):
+        place = rng.uniform((0, 0, 0), box.stop_ijk)
+        view = draw_views(catalogue, 0, rng.random(N_CHANCES).tolist()).views[0]
+        held.append(bool(np.all((place >= view.start_ijk) & (place < np.add(view.start_ijk, 16)))))
+    assert np.mean(held) > 0.6  # two thirds at best: 16 of 24; 0.5 where crops spill over the box
+
+
+_WHOLE = Box((10, 20, 30), (20, 40, 70))
+
+
+@pytest.mark.parametrize(
+    ("region", "text", "expected"),
+    [
+        ("pleura_left", "Small left pleural effusion.", Box((10, 20, 30), (20, 32, 52))),
+        ("pleura_left", "Moderate left pneumothorax.", Box((10, 30, 30), (20, 40, 70))),
+        ("pleura_left", "No pleural effusion or pneumothorax.", _WHOLE),
+        ("pleura_left", "Left apical pneumothorax.", Box((10, 30, 50), (20, 40, 70))),
+        ("pleura_left", "Left pleural thickening.", _WHOLE),
+        ("lung_lower_lobe_left", "Atelectasis at the left lung BASE.", Box((10, 20, 30), (20, 40, 54))),
+        ("liver", "Pleural effusion; the liver is normal at its base.", _WHOLE),
+        ("lungs", "Baseline examination of the lungs.", _WHOLE),
+    ],
+)
+def test_words_of_place_cut_the_box_of_their_region_alone(region: str, text: str, expected: Box) -> None:
+    assert told_of(region, _WHOLE, text) == expected
+
+
+@given(
+    region=st.sampled_from(sorted(region_tree().codes)),
+    words=st.lists(st.sampled_from(["effusion", "pneumothorax", "apex", "base", "ascites", "free air", "lingula"])),
+    edge=st.integers(1, 30),
+)
+def test_what_is_told_is_part_of_the_box_and_never_nothing(region: str, words: list[str], edge: int) -> None:
+    box = Box((3, 3, 3), (3 + edge,) * 3)
+    part = told_of(region, box, " ".join(words))
+    for axis in range(3):
+        assert 3 <= part.start_ijk[axis] < part.stop_ijk[axis] <= 3 + edge
+
+
+def test_the_places_are_of_known_regions() -> None:
+    assert set(_rules()) <= set(region_tree().codes)
 
 
 def test_half_of_a_batch_shares_a_region_of_different_patients(tiny_dataset: Path) -> None:
