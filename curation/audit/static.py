@@ -7,6 +7,7 @@ pictures, every drop reason. It loads nothing from anywhere.
 from __future__ import annotations
 
 import base64
+import math
 from collections import Counter
 from collections.abc import Sequence
 from importlib.resources import files
@@ -22,6 +23,7 @@ from curation.audit.pages import environment, report_parts
 from curation.audit.slices import PLANES, png_of, shown_slice
 from curation.audit.worklist import FACETS
 from curation.contract import Dataset, in_order_of_work
+from curation.suspicion.facts import NARRATIVE
 from t3dkit.atomic import write_text
 from t3dkit.progress import Progress
 from volumes.nifti import read_volume
@@ -97,10 +99,15 @@ def picture_png(data: np.ndarray, spacing_mm: list[float], boxes: Sequence[Box],
 
 
 def telling_sentence(case: Case) -> dict[str, Any] | None:
-    """The sentence to picture: the first located finding, else the first located sentence, else None."""
+    """The sentence to picture: of the located findings the most closely placed, else the first located sentence.
+
+    An indication or a title names a body part too; only what describes the images tells.
+    """
     located = [sentence for sentence in case.sentences if case.boxes[sentence["sentence_id"]]]
-    findings = [row for row in located if row["assertion"] == "present" and not row["is_normal"]]
-    return next(iter(findings + located), None)
+    told = [row for row in located if row["section"] in NARRATIVE]
+    findings = [row for row in told if row["assertion"] == "present" and not row["is_normal"]]
+    findings.sort(key=lambda row: math.prod(case.boxes[row["sentence_id"]][0].size_ijk))
+    return next(iter(findings + told + located), None)
 
 
 def _illustrated(book: Casebook, case: Case) -> dict[str, Any]:

@@ -18,7 +18,8 @@ WHOLE_ORGANS = {
     "chest": ((("lung_left", "lung_right"), "top"), (("lung_left", "lung_right"), "bottom")),
     "abdomen": ((("liver",), "top"), (("kidney_left", "kidney_right"), "bottom")),
 }
-"""Body part -> organs that its examination shows to their end; of two sides one may be misjudged, both are not."""
+"""Body part -> organs that its examination shows to their end; of two sides one may be misjudged, both are not. Of one
+that is cut so far that it is not found, the other side tells."""
 POINTER_SLACK_MM = 60.0
 """A finding is pointed at on one slice, its organ's box is a landmark estimate."""
 REGION_FACTOR = 2.0
@@ -134,7 +135,8 @@ def _cut(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]
         for part, ends in WHOLE_ORGANS.items()
         if part in claimed
         for organs, end in ends
-        if all(organ in volume.spans_mm and volume.touches(organ, end) for organ in organs)
+        if (seen := [organ for organ in organs if organ in volume.spans_mm])
+        and all(volume.touches(organ, end) for organ in seen)
     ]
     if cut:
         yield PairFlag.ORGAN_CUT, f"the scan ends within {', '.join(cut)}"

@@ -23,7 +23,7 @@ Row = dict[str, Any]
 RowOf = Callable[[Row], float | None]
 """The slice of the volume that a sentence points at; None where it points at none."""
 
-ENOUGH = 0.5
+ENOUGH = 1.0
 """Logarithm of the odds against a report's sides from which on the pair is worth a look."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -52,6 +52,8 @@ class Kind:
         `amount` of a sentence that points at an image, where another one tells more.
     is_local : bool
         Findings in several lobes are several findings.
+    faked_by : pattern or None
+        A finding that shows alike: where the report states it, this kind tells nothing.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Kind:
     reach_mm: float = 0.0
     pointed: Callable[[Shown, str, slice, float | None], float] | None = None
     is_local: bool = False
+    faked_by: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,11 @@ def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterat
                     found[kind.name][key] = one
     if "filled lung" in named:
         found.pop("collapsed lung", None)  # the same trace, and the smaller one
+    for kind in KINDS:
+        if kind.faked_by and any(
+            row["assertion"] == "present" and kind.faked_by.search(row["text"]) for row in sentences
+        ):
+            found.pop(kind.name, None)
     for name, statements in found.items():
         if name == NODULE or len(named[name]) == 1:
             yield from statements.values()
@@ -194,7 +202,7 @@ KINDS = (
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
          Shown.stone_ml, 0.03, 1.8, 3.5),
     Kind("water in the kidney", _any_of(r"\bcysts?\b", "hydronephros", "dilat", "zysten?"), _KIDNEY,
-         Shown.water_ml, 1.0, 1.5, 3.0),
+         Shown.water_ml, 1.0, 1.5, 3.0, faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
     Kind("bladder wall", _any_of(r"\bmass\b", r"\blesion\b", "thickening", r"\btumou?r\b"), ("urinary_bladder",),
          Shown.wall_ml, 1.0, 0.9, 1.5),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The audit: slices as radiologists see them, verdicts that last, a server that refuses strangers, a page to mail."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,11 @@ from audit_data import HOSTILE, write_small_dataset
 from PIL import Image
 from starlette.testclient import TestClient
 
-from curation.audit.casebook import Casebook
+from curation.audit.casebook import Box, Casebook
 from curation.audit.pages import report_parts
 from curation.audit.server import COOKIE, application
 from curation.audit.slices import grey, slice_pixels, slice_png, thumbnail_png
-from curation.audit.static import write_static
+from curation.audit.static import telling_sentence, write_static
 from curation.audit.verdicts import VerdictStore
 from curation.contract import Dataset, private_folder
 from t3dkit.errors import ConfigError
@@ -233,6 +234,20 @@ def test_the_static_page_stands_alone(root, tmp_path):
     assert "fewer slices than make a volume" in page
     assert "<script" not in page
     assert HOSTILE not in page
+
+
+def test_the_pictured_sentence_describes_the_images_and_is_placed_most_closely():
+    rows = [
+        ("indication", "indication", "present", (40, 40, 40)), ("normal", "findings", "absent", (2, 2, 2)),
+        ("whole lungs", "findings", "present", (30, 30, 30)), ("nodule", "findings", "present", (9, 9, 9)),
+        ("not located", "findings", "present", None),
+    ]  # fmt: skip
+    sentences = [{"sentence_id": name, "section": section, "assertion": assertion, "is_normal": assertion == "absent"}
+                 for name, section, assertion, _ in rows]  # fmt: skip
+    boxes = {name: (Box("chest", "landmark", 0.9, (0, 0, 0), size),) if size else () for name, _, _, size in rows}
+    for kept, expected in ((5, "nodule"), (3, "whole lungs"), (2, "normal"), (1, "indication"), (0, None)):
+        case = SimpleNamespace(sentences=tuple(sentences[:kept]), boxes=boxes)
+        assert (telling_sentence(case) or {}).get("sentence_id") == expected
 
 
 def test_the_static_page_is_reproducible(root, tmp_path):

@@ -20,7 +20,8 @@ from curation.suspicion.clues import (
     usual_days_to_sign,
 )
 from curation.suspicion.copies import whole_digest
-from curation.suspicion.facts import exams, stated_contrast, text_facts
+from curation.suspicion.facts import TextFacts, VolumeFacts, exams, stated_contrast, text_facts
+from curation.suspicion.fit import pair_findings
 from curation.suspicion.shift import find_shifts
 from reports.parse import parse_report
 from reports.records import MergedReport, RawReport
@@ -131,6 +132,27 @@ def test_a_pair_that_fits_raises_nothing():
 )
 def test_a_contradiction_is_named(code, text, volume):
     assert code in codes(text, **volume)
+
+
+@pytest.mark.parametrize(
+    ("tops", "is_cut"),
+    [
+        ({"lung_left": 298.0, "lung_right": 298.0}, True),  # cut within a step of the localizer's grid
+        ({"lung_left": 296.0, "lung_right": 296.0}, False),  # a step from the end: lungs that end by themselves
+        ({"lung_left": 300.0, "lung_right": 292.0}, False),
+        ({"lung_right": 300.0}, True),  # so little is left of the other that it was not found
+        ({}, False),
+    ],
+)
+def test_a_scan_that_ends_within_the_lungs_is_named(tops, is_cut):
+    volume = VolumeFacts(
+        parts=frozenset({"chest"}), spans_mm={region: (100.0, top) for region, top in tops.items()},
+        masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None, sex=None, series_number=None,
+        numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(), heights_mm=(0.0, 300.0),
+        tops_mm={region: (100.0, top) for region, top in tops.items()},
+    )  # fmt: skip
+    found = pair_findings(TextFacts(exams=(frozenset({"chest"}),)), volume)
+    assert ("ORGAN_CUT" in {finding.code for finding in found}) is is_cut
 
 
 def test_of_several_examinations_in_one_report_one_must_fit():

@@ -180,6 +180,14 @@ def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
     assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
 
 
+def test_ascites_about_a_kidney_is_no_cyst(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    cyst(data, affine, "right")
+    text = "There is a 28 mm cyst of the left kidney."
+    for more, is_found in (("", True), (" Moderate ascites.", False), (" No ascites.", True)):
+        assert (opposite_sides(said(text + more), data, (STEP,) * 3, boxes) is not None) is is_found
+
+
 def test_a_volume_without_boxes_says_nothing(plain):
     assert opposite_sides(said("Small left pneumothorax."), plain[0], (STEP,) * 3, {}) is None
 
