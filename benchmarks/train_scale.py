@@ -15,7 +15,6 @@ import argparse
 import hashlib
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,7 @@ from train.text import train_tokens
 
 BATCH, RATE = 16, 2e-3
 HELD_OUT_BATCHES = 40
+SHOWN_EVERY = 250
 
 
 def make(out: Path, sources: list[Path], factor: int) -> dict[str, Any]:
@@ -87,9 +87,10 @@ def _shrink(dataset: Dataset, row: dict[str, Any], out: Path, factor: int) -> No
         for kind in ("organs", "lesions"):
             labels = dataset.label_path(kind, name)
             if labels is not None:
-                cells = _blocks(map_nifti(labels), factor)
+                cells, middle = _blocks(map_nifti(labels), factor), factor // 2
                 # A lesion counts where any of it is; an organ where the block's middle lies in it.
-                small = cells.max(axis=(1, 3, 5)) if kind == "lesions" else cells[:, -1, :, -1, :, -1]
+                centre = cells[:, middle, :, middle, :, middle]
+                small = cells.max(axis=(1, 3, 5)) if kind == "lesions" else centre
                 _write_nifti(out / "labels" / kind / f"{name}.nii", small, affine)
     shape = [n // factor for n in row["shape_ijk"]]
     row |= {"shape_ijk": shape, "spacing_mm": [value * factor for value in row["spacing_mm"]]}
@@ -113,7 +114,10 @@ def _write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
 
 
 def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[str] = ()) -> dict[str, Any]:
-    """Train with labels and measure on held-out patients; goes on from `kept` where a part was done before."""
+    """Train with labels and measure on held-out patients; goes on from `kept` where a part was done before.
+
+    Nothing in the encoder differs between training and use (group normalisation, no dropout).
+    """
     dataset, config = Dataset.open(root), load_config("t3d", [f"loop.seed={seed}", *words], scale="cpu")
     store = VolumeStore(dataset, root / "cache")
     sides = [read_catalogue(dataset, splits, config.crop) for splits in (("train",), HELD_OUT)]
@@ -132,8 +136,6 @@ def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         first = state["step"]
-    model.train()
-    begin = time.monotonic()
     for step in range(first, steps):
         batch = train.make(step, range(BATCH), BATCH)
         loss = _loss(model, batch.views[:, 0], *_targets(train, batch.draws, regions))
@@ -145,8 +147,10 @@ def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[
         if kept and (step % 100 == 99 or step + 1 == steps):
             whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(whole | {"schedule": schedule.state_dict()}, kept)
-            print(f"step {step + 1} loss {float(loss.detach()):.3f} {time.monotonic() - begin:.0f} s", flush=True)
-    return _measured(model.eval(), held, regions, seed) | {"steps": steps, "patients": sides[0].n_patients}
+        if step % SHOWN_EVERY == SHOWN_EVERY - 1:
+            row = {"step": step + 1, "loss": float(loss.detach()), **_measured(model, held, regions, seed)}
+            print(json.dumps(row), file=sys.stderr, flush=True)
+    return _measured(model, held, regions, seed) | {"steps": steps, "patients": sides[0].n_patients}
 
 
 def _targets(batcher: Batcher, draws: tuple[Draw, ...], regions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
