@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +18,41 @@ from train.config import SCALES, Config, load_config, preset_names
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 Summary = dict[str, Any]
+Argument = Callable[[argparse.ArgumentParser], object]
 
 
-def _pretrain_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
-    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="folder of the run")
-    _config_arguments(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with RUN from its newest whole checkpoint")
+def _argument(*names: str, **settings: Any) -> Argument:
+    return lambda parser: parser.add_argument(*names, **settings)
 
 
-def _config_arguments(parser: argparse.ArgumentParser) -> None:
-    methods = [name for name in preset_names() if name not in SCALES]
-    parser.add_argument("--config", metavar="FILE", help="a TOML file, or a preset: " + ", ".join(preset_names()))
-    parser.add_argument("--method", metavar="NAME", choices=methods, help="one of " + ", ".join(methods))
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+def _takes(*arguments: Argument) -> Callable[[argparse.ArgumentParser], None]:
+    def add(parser: argparse.ArgumentParser) -> None:
+        for argument in arguments:
+            argument(parser)
+
+    return add
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+def _out(metavar: str, says: str, *, required: bool = True) -> Argument:
+    return _argument("--out", metavar=metavar, type=Path, required=required, help=says)
+
+
+METHODS = [name for name in preset_names() if name not in SCALES]
+DATASET = _argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
+RUN = _argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
+SET = _argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+ROWS = _argument("--rows", metavar="N", type=_count, default=6, help="how many crops (default 6)")
+CONFIG = _takes(
+    _argument("--config", metavar="FILE", help="a TOML file, or a preset: " + ", ".join(preset_names())),
+    _argument("--method", metavar="NAME", choices=METHODS, help="one of " + ", ".join(METHODS)),
+    SET,
+)
 
 
 def _words(arguments: argparse.Namespace) -> list[str]:
@@ -49,24 +70,11 @@ def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
     return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
 
 
-def _evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set; its held-out splits are used")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override an evaluate.* key")
-    parser.add_argument("--only", metavar="TASK", action="append", help="run some tasks only, repeatable")
-
-
 def _evaluate(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.evaluate import evaluate
 
-    return evaluate(
-        arguments.run_folder, arguments.dataset, words=arguments.set, only=arguments.only, progress=progress
-    )
-
-
-def _export_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder of the export")
+    run, dataset = arguments.run_folder, arguments.dataset
+    return evaluate(run, dataset, words=arguments.set, only=arguments.only, progress=progress)
 
 
 def _export(arguments: argparse.Namespace, progress: Progress) -> Summary:
@@ -75,93 +83,36 @@ def _export(arguments: argparse.Namespace, progress: Progress) -> Summary:
     return export_encoder(arguments.run_folder, arguments.out)
 
 
-def _features_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("export", metavar="EXPORT", type=Path, help="a folder written by `export`")
-    parser.add_argument("volume", metavar="NIFTI", type=Path, help="a CT in Hounsfield units, on the export's grid")
-    parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="the features, as safetensors")
-    parser.add_argument("--crops", metavar="N", type=int, default=216, help="at most so many crops (default 216)")
-
-
 def _features(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.features import features
 
-    if arguments.crops < 1:
-        raise ConfigError("--crops must be at least 1")
     return features(arguments.export, arguments.volume, arguments.out, n_crops=arguments.crops, progress=progress)
-
-
-def _crops_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
-    parser.add_argument("--pair", metavar="ID", help="crops of this pair; without it, of the first batches")
-    parser.add_argument("--out", metavar="PNG", type=Path, help="the draws as a picture")
-    parser.add_argument("--rows", metavar="N", type=int, default=6, help="how many draws (default 6)")
-    parser.add_argument("--table", metavar="PARQUET", type=Path, help="the draws as a table")
-    _config_arguments(parser)
 
 
 def _crops(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.show import show_crops
 
-    if arguments.rows < 1:
-        raise ConfigError("--rows must be at least 1")
     if not (arguments.out or arguments.table):
         raise ConfigError("give --out for a picture of the draws, --table for a table, or both")
     config = load_config(arguments.config, _words(arguments))
-    return show_crops(
-        arguments.dataset,
-        config,
-        pair_id=arguments.pair,
-        out=arguments.out,
-        n_rows=arguments.rows,
-        table=arguments.table,
-    )
-
-
-def _search_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain --method t3d-align`")
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="the data set; its held-out volumes are searched")
-    parser.add_argument("sentence", metavar="SENTENCE", help="what to look for")
-    parser.add_argument("--out", metavar="PNG", type=Path, required=True, help="the picture")
-    parser.add_argument("--rows", metavar="N", type=int, default=6, help="how many crops (default 6)")
+    what = {"pair_id": arguments.pair, "n_rows": arguments.rows, "out": arguments.out, "table": arguments.table}
+    return show_crops(arguments.dataset, config, **what)
 
 
 def _search(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.show import search
 
-    if arguments.rows < 1:
-        raise ConfigError("--rows must be at least 1")
-    return search(
-        arguments.run_folder,
-        arguments.dataset,
-        arguments.sentence,
-        out=arguments.out,
-        n_rows=arguments.rows,
-        progress=progress,
-    )
-
-
-def _baselines_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
-    parser.add_argument("--out", metavar="GRID", type=Path, required=True, help="folder of the grid")
-    parser.add_argument("--methods", metavar="NAMES", help="comma-separated, or `all` (default: the baselines and t3d)")
-    parser.add_argument("--seeds", metavar="N", type=int, default=1, help="how many seeds, from 0 (default 1)")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+    what = (arguments.run_folder, arguments.dataset, arguments.sentence)
+    return search(*what, out=arguments.out, n_rows=arguments.rows, progress=progress)
 
 
 def _baselines(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.baselines import ABLATIONS, METHODS, baselines
 
-    if arguments.seeds < 1:
-        raise ConfigError("--seeds must be at least 1")
-    methods = {None: METHODS, "all": (*METHODS, *ABLATIONS)}.get(arguments.methods)
-    return baselines(
-        arguments.dataset,
-        arguments.out,
-        methods=methods or tuple(arguments.methods.split(",")),
-        seeds=range(arguments.seeds),
-        words=arguments.set,
-        progress=progress,
-    )
+    known = {None: METHODS, "all": (*METHODS, *ABLATIONS)}
+    methods = known.get(arguments.methods) or tuple(arguments.methods.split(","))
+    what = {"methods": methods, "seeds": range(arguments.seeds), "words": arguments.set}
+    return baselines(arguments.dataset, arguments.out, **what, progress=progress)
 
 
 PROGRAM = Program(
@@ -171,7 +122,12 @@ PROGRAM = Program(
         Command(
             "pretrain",
             "pre-train T3D, or a baseline, on a data set",
-            _pretrain_arguments,
+            _takes(
+                DATASET,
+                _out("RUN", "folder of the run"),
+                CONFIG,
+                _argument("--resume", action="store_true", help="go on with RUN from its newest whole checkpoint"),
+            ),
             _pretrain,
             "Pre-train on the train split of a data set. Under torchrun it is distributed.\n\n"
             "  python -m train pretrain DATASET --out RUN\n"
@@ -185,17 +141,29 @@ PROGRAM = Program(
         Command(
             "evaluate",
             "controls, probes, retrieval and segmentation on held-out patients",
-            _evaluate_arguments,
+            _takes(
+                RUN,
+                DATASET,
+                SET,
+                _argument("--only", metavar="TASK", action="append", help="run some tasks only, repeatable"),
+            ),
             _evaluate,
             "Measure a run on the validation and test splits: the text-only probe, the shuffled-text gap, retrieval,\n"
-            "finding probes, segmentation, pointing. Writes RUN/metrics.json and RUN/report.html.\n\n"
+            "finding probes, segmentation, pointing. Writes RUN/metrics.json and RUN/report.html. --set takes keys\n"
+            "of `evaluate`.\n\n"
             "  python -m train evaluate RUN DATASET\n"
             "  python -m train evaluate RUN DATASET --only text_only --only text_gain",
         ),
         Command(
             "baselines",
             "the same trainer under every method, in one table",
-            _baselines_arguments,
+            _takes(
+                DATASET,
+                _out("GRID", "folder of the grid"),
+                _argument("--methods", metavar="NAMES", help="comma-separated, or `all` (default: baselines and t3d)"),
+                _argument("--seeds", metavar="N", type=_count, default=1, help="how many seeds, from 0 (default 1)"),
+                SET,
+            ),
             _baselines,
             "Pre-train and evaluate scratch, restore, simclr, clip, t3d and t3d-align (with `--methods all` the\n"
             "ablations too) for each seed with equal steps and encoder, and write GRID/table.md.\n"
@@ -206,7 +174,7 @@ PROGRAM = Program(
         Command(
             "export",
             "the encoder's weights for plain MONAI, with a model card",
-            _export_arguments,
+            _takes(RUN, _out("DIR", "folder of the export")),
             _export,
             "Write encoder.safetensors under MONAI's own names, encoder.json to build the network, the preprocessing\n"
             "contract and a model card.\n\n"
@@ -215,7 +183,12 @@ PROGRAM = Program(
         Command(
             "features",
             "what an exported encoder makes of a volume",
-            _features_arguments,
+            _takes(
+                _argument("export", metavar="EXPORT", type=Path, help="a folder written by `export`"),
+                _argument("volume", metavar="NIFTI", type=Path, help="a CT in Hounsfield units, on the export's grid"),
+                _out("FILE", "the features, as safetensors"),
+                _argument("--crops", metavar="N", type=_count, default=216, help="at most so many crops (default 216)"),
+            ),
             _features,
             "Read a NIfTI crop by crop with an exported encoder and write one vector per crop and where it lies. A\n"
             "volume on another grid, or not in Hounsfield units, is refused with what to do.\n\n"
@@ -225,7 +198,14 @@ PROGRAM = Program(
         Command(
             "crops",
             "draw crops as pictures, with their sentences",
-            _crops_arguments,
+            _takes(
+                DATASET,
+                _argument("--pair", metavar="ID", help="crops of this pair; without it, of the first batches"),
+                _out("PNG", "the draws as a picture", required=False),
+                ROWS,
+                _argument("--table", metavar="PARQUET", type=Path, help="the draws as a table"),
+                CONFIG,
+            ),
             _crops,
             "Show which crops training sees for a pair, the part of the region both views cover, and the sentences\n"
             "each crop covers.\n\n"
@@ -234,10 +214,17 @@ PROGRAM = Program(
         Command(
             "search",
             "type a sentence, see the crops that suit it best",
-            _search_arguments,
+            _takes(
+                RUN,
+                DATASET,
+                _argument("sentence", metavar="SENTENCE", help="what to look for"),
+                _out("PNG", "the picture"),
+                ROWS,
+            ),
             _search,
-            "Rate crops of the held-out volumes against a sentence with the run's alignment head, and draw the best\n"
-            "of each volume with the place the sentence looks at and what the report says about the crop.\n\n"
+            "Rate crops of the held-out volumes against a sentence with the alignment head of a run of\n"
+            "`pretrain --method t3d-align`, and draw the best of each volume with the place the sentence looks at\n"
+            "and what the report says about the crop.\n\n"
             '  python -m train search RUN DATASET "There is a pleural effusion." --out found.png',
         ),
     ),

@@ -18,22 +18,22 @@ from t3dkit.atomic import write_json, write_text
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.config import METHODS_WITHOUT_STEPS, as_table, load_config
-from train.evaluate import evaluate
+from train.evaluate import evaluate, result_at
 from train.loop import pretrain
 from train.run import open_run
 
 METHODS = ("scratch", "restore", "simclr", "clip", "t3d", "t3d-align")
 ABLATIONS = ("tcl-only", "tir-only", "random-crops", "obvious-tcl", "shuffled-reports")
 SHARES = ("0.01", "0.1", "1")
-COLUMNS: Mapping[str, tuple[str, ...]] = {
-    **{f"organ Dice, {float(s):.0%} of labels": ("organs", s, "pretrained", "dice") for s in SHARES},
-    **{f"lesion Dice, {float(s):.0%} of labels": ("lesions", s, "pretrained", "dice") for s in SHARES},
-    "finding AUROC, linear": ("findings", "linear", "macro_auroc"),
-    "finding AUROC, zero-shot": ("findings", "zero_shot", "macro_auroc"),
-    "abnormal crop AUROC": ("abnormal_crops", "auroc"),
-    "sentence to crop R@5, ridge": ("retrieval", "ridge", "sentence_to_crop", "R@5"),
-    "sentence to crop R@5, head": ("retrieval", "align_head", "sentence_to_crop", "R@5"),
-    "text gain": ("text_gain", "shuffled_minus_right"),
+COLUMNS = {
+    **{f"organ Dice, {float(s):.0%} of labels": f"organs {s} pretrained dice" for s in SHARES},
+    **{f"lesion Dice, {float(s):.0%} of labels": f"lesions {s} pretrained dice" for s in SHARES},
+    "finding AUROC, linear": "findings linear macro_auroc",
+    "finding AUROC, zero-shot": "findings zero_shot macro_auroc",
+    "abnormal crop AUROC": "abnormal_crops auroc",
+    "sentence to crop R@5, ridge": "retrieval ridge sentence_to_crop R@5",
+    "sentence to crop R@5, head": "retrieval align_head sentence_to_crop R@5",
+    "text gain": "text_gain shuffled_minus_right",
 }
 GRID_WORDS = ("evaluate.segment_fractions=[0.01, 0.1, 1.0]", "evaluate.segment_compare=false")
 NOTE = (
@@ -93,9 +93,9 @@ def summed(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Column -> mean and interval over the seeds of one method; columns that were skipped are left out."""
     row = {}
     for name, keys in COLUMNS.items():
-        found = [_at(one["results"], keys) for one in metrics]
-        if all(found):
-            row[name] = over_seeds([one for one in found if one])
+        found = [result_at(one["results"], *keys.split(" ")) for one in metrics]
+        if all(result_at(one, "mean") is not None for one in found):
+            row[name] = over_seeds(found)
     return row
 
 
@@ -121,10 +121,3 @@ def _cell(interval: Mapping[str, float] | None) -> str:
     if not interval:
         return ""
     return f"{interval['mean']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
-
-
-def _at(results: Mapping[str, Any], keys: Sequence[str]) -> Mapping[str, float] | None:
-    found: Any = results
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) and found.get("mean") is not None else None

@@ -94,33 +94,20 @@ class Batcher:
 
     def of_draws(self, draws: Sequence[Draw], *, seed: int) -> Batch:
         """The batch of given draws; what is hidden depends on `seed` and the place in `draws`."""
-        made = [
-            (drawn, self._crops(drawn), np.random.default_rng([seed, place, 3])) for place, drawn in enumerate(draws)
-        ]
-        return self.assemble(made)
+        rngs = [np.random.default_rng([seed, place, 3]) for place in range(len(draws))]
+        return self.assemble([(drawn, self._crops(drawn), rng) for drawn, rng in zip(draws, rngs, strict=True)])
 
     def assemble(self, made: Sequence[tuple[Draw, list[np.ndarray], np.random.Generator]]) -> Batch:
         """Augment, corrupt, encode and stack."""
-        views, clean, corrupted, hidden = [], [], [], []
+        rows = []
         for drawn, crops, rng in made:
-            views.append(np.stack([augment(crop, self.config.intensity, rng) for crop in crops]))
+            views = np.stack([augment(crop, self.config.intensity, rng) for crop in crops])[:, None]
             corruption = self.corruption(drawn, rng)
-            clean.append(crops[0])
-            corrupted.append(corrupt(crops[0], corruption, fill=self.config.corruption.fill))
-            hidden.append(corruption.hidden)
-        said = [self.encode(self.sentences(drawn)) for drawn, _, _ in made]
-        ids, held, text_key, normal_key = (torch.from_numpy(np.stack(rows)) for rows in zip(*said, strict=True))
-        return Batch(
-            views=torch.from_numpy(np.stack(views)[:, :, None]),
-            clean=torch.from_numpy(np.stack(clean)[:, None]),
-            corrupted=torch.from_numpy(np.stack(corrupted)[:, None]),
-            hidden=torch.from_numpy(np.stack(hidden)[:, None]),
-            ids=ids,
-            held=held,
-            text_key=text_key,
-            normal_key=normal_key,
-            draws=tuple(drawn for drawn, _, _ in made),
-        )
+            corrupted = corrupt(crops[0], corruption, fill=self.config.corruption.fill)
+            images = (views, crops[0][None], corrupted[None], corruption.hidden[None])
+            rows.append((*images, *self.encode(self.sentences(drawn))))
+        arrays: Any = [torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)]
+        return Batch(*arrays, tuple(drawn for drawn, _, _ in made))
 
     def corruption(self, drawn: Draw, rng: np.random.Generator) -> Corruption:
         """What is hidden of the first view."""

@@ -54,14 +54,9 @@ class Features:
     def rows(self, index: Sequence[int]) -> Features:
         """Some of the draws."""
         at = torch.as_tensor(list(index))
+        draws, sentences, *tensors = vars(self).values()
         return Features(
-            draws=tuple(self.draws[i] for i in index),
-            sentences=tuple(self.sentences[i] for i in index),
-            text=self.text[at],
-            held=self.held[at],
-            pooled_text=self.pooled_text[at],
-            view_a=self.view_a[at],
-            view_b=self.view_b[at],
+            tuple(draws[i] for i in index), tuple(sentences[i] for i in index), *(tensor[at] for tensor in tensors)
         )
 
 
@@ -103,24 +98,13 @@ class Bench:
     @torch.no_grad()
     def features(self, batcher: Batcher, draws: Sequence[Draw], *, name: str) -> Features:
         """Frozen features of `draws`, on the CPU."""
-        text, held, pooled, view_a, view_b = [], [], [], [], []
+        rows = []
         for batch in self.batches(batcher, draws, name=name):
-            tokens = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])
+            text, held = self.model.encode_text(batch.ids[:, :1], batch.held[:, :1])[:, 0], batch.held[:, 0]
             visual = self.model.visual_tokens(batch.views.flatten(0, 1)).unflatten(0, (-1, 2))
-            text.append(tokens[:, 0].cpu())
-            held.append(batch.held[:, 0].cpu())
-            pooled.append(self.model.sentences(tokens[:, 0], batch.held[:, 0]).cpu())
-            view_a.append(visual[:, 0].cpu())
-            view_b.append(visual[:, 1].cpu())
-        return Features(
-            draws=tuple(draws),
-            sentences=tuple(batcher.sentence(drawn) for drawn in draws),
-            text=torch.cat(text),
-            held=torch.cat(held),
-            pooled_text=torch.cat(pooled),
-            view_a=torch.cat(view_a),
-            view_b=torch.cat(view_b),
-        )
+            rows.append((text, held, self.model.sentences(text, held), visual[:, 0], visual[:, 1]))
+        sentences = tuple(batcher.sentence(drawn) for drawn in draws)
+        return Features(tuple(draws), sentences, *(torch.cat(parts).cpu() for parts in zip(*rows, strict=True)))
 
     def mean(self, values: np.ndarray, groups: Sequence[Any] | np.ndarray) -> dict[str, float]:
         """`mean_interval` as configured."""

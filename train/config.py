@@ -245,7 +245,15 @@ def load_config(name: str | None = None, words: Sequence[str] = (), *, scale: st
     return build(Config, table)
 
 
-def build(kind: type[Any], table: Mapping[str, Any], where: str = "") -> Any:
+def overridden(config: Config, words: Sequence[str]) -> Config:
+    """`config` with single keys set anew, each word such as ``evaluate.pool=64``."""
+    table = as_table(config)
+    for word in words:
+        _merge(table, word_table(word))
+    return build(Config, table)
+
+
+def build(kind: type[Any], table: Mapping[str, Any]) -> Any:
     """`table` as the frozen record `kind`, strictly: unknown keys and wrong types are errors.
 
     Raises
@@ -258,7 +266,7 @@ def build(kind: type[Any], table: Mapping[str, Any], where: str = "") -> Any:
         return TypeAdapter(kind).validate_json(json.dumps(table, default=str))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        key = where + ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"])
         says = "there is no such key" if first["type"] == "unexpected_keyword_argument" else first["msg"]
         raise ConfigError(f"configuration key {key!r}: {says}, found {first['input']!r}" if key else says) from None
 

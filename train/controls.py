@@ -40,18 +40,17 @@ def text_only(bench: Bench) -> dict[str, Any]:
     if size < 2:
         return {"skipped": "fewer than two held-out sentences that differ"}
     result: dict[str, Any] = {"batch": size, "chance": 1.0 / size, "n_batches": len(batches)}
+    parts, groups = [held.rows(batch) for batch in batches], np.repeat(np.arange(len(batches)), 2 * size)
     for form in ("conditioned", "obvious"):
-        own = bench.model.readout is not None and bench.run.config.tcl.form == form
-        readout = bench.model.readout if own else trained_readout(bench, form)
-        assert readout is not None
-        readout = readout.cpu().eval()
-        result[form] = {"readout": "of the run" if own else f"trained here, {config.obvious_steps} steps"}
+        own = bench.model.readout if bench.run.config.tcl.form == form else None
+        readout = (trained_readout(bench, form) if own is None else own).cpu().eval()
+        found: dict[str, Any] = {
+            "readout": f"trained here, {config.obvious_steps} steps" if own is None else "of the run"
+        }
         for name, noise in (("noise", True), ("crops", False)):
-            hits = [
-                _accuracy(bench, readout, held.rows(batch), form, noise, place) for place, batch in enumerate(batches)
-            ]
-            result[form][name] = bench.mean(np.concatenate(hits), np.repeat(np.arange(len(batches)), 2 * size))
-        result[form]["noise_at_chance"] = result[form]["noise"]["low"] <= 1.0 / size <= result[form]["noise"]["high"]
+            hits = [_accuracy(bench, readout, part, form, noise, place) for place, part in enumerate(parts)]
+            found[name] = bench.mean(np.concatenate(hits), groups)
+        result[form] = found | {"noise_at_chance": found["noise"]["low"] <= 1.0 / size <= found["noise"]["high"]}
         readout.to(bench.device)
     return result
 

@@ -51,10 +51,6 @@ def draw_corruption(
 
     Parameters
     ----------
-    rng : Generator
-        Seeded by the caller with (seed, step, slot).
-    config : CorruptionConfig
-        Kinds, share, block size.
     size_vox : int
         Edge of the crop, a multiple of the block.
     target : Box or None

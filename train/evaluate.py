@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from t3dkit.command import finite
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.bench import Bench
-from train.config import EvaluateConfig, as_table, build, word_table
+from train.config import as_table, overridden
 from train.controls import pointing, text_gain, text_only
 from train.probes import abnormal_crops, findings
 from train.report_page import write_report
@@ -37,6 +36,22 @@ TASKS: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
     "abnormal_crops": abnormal_crops,
     "organs": lambda bench: segmentation(bench, "organs"),
     "lesions": lambda bench: segmentation(bench, "lesions"),
+}
+
+HEADLINES = {
+    "text_only_conditioned": "text_only conditioned noise mean",
+    "text_only_obvious": "text_only obvious noise mean",
+    "text_only_chance": "text_only chance",
+    "tcl_accuracy": "text_only conditioned crops mean",
+    "text_gain": "text_gain shuffled_minus_right mean",
+    "text_gain_low": "text_gain shuffled_minus_right low",
+    "text_gain_same_region": "text_gain same_region_minus_right mean",
+    "retrieval_R@5": "retrieval ridge sentence_to_crop R@5 mean",
+    "finding_auroc": "findings linear macro_auroc mean",
+    "finding_auroc_zero_shot": "findings zero_shot macro_auroc mean",
+    "organ_dice": "organs 1 pretrained dice mean",
+    "organ_dice_scratch": "organs 1 scratch dice mean",
+    "lesion_dice": "lesions 1 pretrained dice mean",
 }
 
 
@@ -57,20 +72,18 @@ def evaluate(
         raise ConfigError(f"no task {unknown[0]!r}; there are {', '.join(TASKS)}")
     run = open_run(run_folder)
     dataset = Dataset.open(dataset_root)
-    bench = Bench(run, dataset, _config(run.config.evaluate, words), progress, run.root / "cache")
+    asked = [word if word.startswith("evaluate.") else f"evaluate.{word}" for word in words]
+    config = overridden(run.config, asked)
+    bench = Bench(run, dataset, config.evaluate, progress, run.root / "cache")
     torch.manual_seed(bench.config.seed)
     started = time.monotonic()
-    results = {}
-    for name, task in TASKS.items():
-        if not only or name in only:
-            results[name] = task(bench)
+    results = {name: task(bench) for name, task in TASKS.items() if not only or name in only}
     metrics = {
         "method": run.config.method,
         "step": bench.step,
         "n_held_out_patients": bench.held_out.catalogue.n_patients,
         "n_train_patients": bench.train.catalogue.n_patients,
-        "evaluate": as_table(run.config)["evaluate"]
-        | {key: _listed(value) for key, value in vars(bench.config).items()},
+        "evaluate": as_table(config)["evaluate"],
         "results": results,
     }
     write_json(run.root / "metrics.json", finite(metrics))
@@ -80,41 +93,14 @@ def evaluate(
 
 def headlines(results: Mapping[str, Any]) -> dict[str, Any]:
     """The few numbers a person asks for first; None where a task was skipped."""
-    return {
-        "text_only_conditioned": _at(results, "text_only", "conditioned", "noise", "mean"),
-        "text_only_obvious": _at(results, "text_only", "obvious", "noise", "mean"),
-        "text_only_chance": _at(results, "text_only", "chance"),
-        "tcl_accuracy": _at(results, "text_only", "conditioned", "crops", "mean"),
-        "text_gain": _at(results, "text_gain", "shuffled_minus_right", "mean"),
-        "text_gain_low": _at(results, "text_gain", "shuffled_minus_right", "low"),
-        "text_gain_same_region": _at(results, "text_gain", "same_region_minus_right", "mean"),
-        "retrieval_R@5": _at(results, "retrieval", "align_head", "sentence_to_crop", "R@5", "mean")
-        or _at(results, "retrieval", "ridge", "sentence_to_crop", "R@5", "mean"),
-        "finding_auroc": _at(results, "findings", "linear", "macro_auroc", "mean"),
-        "finding_auroc_zero_shot": _at(results, "findings", "zero_shot", "macro_auroc", "mean"),
-        "organ_dice": _at(results, "organs", "1", "pretrained", "dice", "mean"),
-        "organ_dice_scratch": _at(results, "organs", "1", "scratch", "dice", "mean"),
-        "lesion_dice": _at(results, "lesions", "1", "pretrained", "dice", "mean"),
-    }
+    found = {name: result_at(results, *keys.split(" ")) for name, keys in HEADLINES.items()}
+    head = result_at(results, "retrieval", "align_head", "sentence_to_crop", "R@5", "mean")
+    found["retrieval_R@5"] = found["retrieval_R@5"] if head is None else head
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found.items()}
 
 
-def _at(results: Mapping[str, Any], *keys: str) -> Any:
-    value: Any = results
+def result_at(results: Any, *keys: str) -> Any:
+    """What stands under nested keys, None where there is nothing."""
     for key in keys:
-        if not isinstance(value, Mapping) or key not in value:
-            return None
-        value = value[key]
-    return round(value, 4) if isinstance(value, float) else value
-
-
-def _config(config: EvaluateConfig, words: Sequence[str]) -> EvaluateConfig:
-    table: dict[str, Any] = {}
-    for word in words:
-        parsed = word_table(word if word.startswith("evaluate.") else f"evaluate.{word}")
-        table.update(parsed["evaluate"])
-    checked = build(EvaluateConfig, table, "evaluate.")
-    return replace(config, **{key: getattr(checked, key) for key in table})
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+        results = results.get(key) if isinstance(results, Mapping) else None
+    return results

@@ -36,14 +36,8 @@ BATCH = 4
 def features(export: Path, volume: Path, out: Path, *, n_crops: int, progress: Progress) -> dict[str, Any]:
     """Write ``features`` (m, channels), ``start_ijk`` (m, 3) and ``centre_ras_mm`` (m, 3) as safetensors.
 
-    Parameters
-    ----------
-    export : Path
-        Folder written by `train.export.export_encoder`.
-    volume : Path
-        NIfTI in HU, on the grid of the contract.
-    n_crops : int
-        At most so many crops, evenly spread; the mean over the places of a crop's bottleneck is its feature.
+    `export` is a folder of `train.export`, `volume` a NIfTI in HU on its grid. At most `n_crops` crops are spread
+    evenly; the mean over the places of a crop's bottleneck is its feature.
 
     Raises
     ------

@@ -10,9 +10,10 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib.image
 import numpy as np
@@ -20,60 +21,44 @@ import numpy as np
 from t3dkit.atomic import write_bytes, write_text
 from t3dkit.errors import ConfigError
 from train.config import as_table
+from train.distributed import world_size
 from train.pictures import png
 from train.run import Run
 
-
-class Tracker(Protocol):
-    """Where numbers go besides the run's own files."""
-
-    def write(self, step: int, row: Mapping[str, float]) -> None:
-        """One step's numbers."""
-
-    def close(self) -> None:
-        """Flush."""
+TERMS = ("total", "tcl", "tir", "align")
+SHOWN_STEPS = 20
+"""Steps that the loss and speed behind the bar are taken over."""
 
 
-class MlflowTracker:
+@dataclass(frozen=True)
+class Tracker:
+    """Where numbers go besides the run's own files: `write` takes a row of numbers and ``step=``."""
+
+    write: Callable[..., object]
+    close: Callable[[], object]
+
+
+def _mlflow(root: Path, config: Mapping[str, Any]) -> Tracker:
     """MLflow; a database in the run's folder unless ``MLFLOW_TRACKING_URI`` names a server."""
+    import mlflow
 
-    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
-        import mlflow
-
-        self.mlflow = mlflow
-        if "MLFLOW_TRACKING_URI" not in os.environ:
-            mlflow.set_tracking_uri(f"sqlite:///{root.resolve() / 'mlflow.db'}")
-        mlflow.start_run(run_name=root.name)
-        mlflow.log_params(flat(config))
-
-    def write(self, step: int, row: Mapping[str, float]) -> None:
-        """See `Tracker`."""
-        self.mlflow.log_metrics(dict(row), step=step)
-
-    def close(self) -> None:
-        """See `Tracker`."""
-        self.mlflow.end_run()
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        mlflow.set_tracking_uri(f"sqlite:///{root.resolve() / 'mlflow.db'}")
+    mlflow.start_run(run_name=root.name)
+    mlflow.log_params(config)
+    return Tracker(mlflow.log_metrics, mlflow.end_run)
 
 
-class WandbTracker:
+def _wandb(root: Path, config: Mapping[str, Any]) -> Tracker:
     """Weights & Biases; offline in the run's folder unless ``WANDB_MODE`` says otherwise."""
+    import wandb
 
-    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
-        import wandb
-
-        mode = os.environ.get("WANDB_MODE", "offline")
-        self.run = wandb.init(project="t3dkit", name=root.name, dir=str(root), mode=mode, config=flat(config))
-
-    def write(self, step: int, row: Mapping[str, float]) -> None:
-        """See `Tracker`."""
-        self.run.log(dict(row), step=step)
-
-    def close(self) -> None:
-        """See `Tracker`."""
-        self.run.finish()
+    mode = os.environ.get("WANDB_MODE", "offline")
+    run = wandb.init(project="t3dkit", name=root.name, dir=str(root), mode=mode, config=config)
+    return Tracker(run.log, run.finish)
 
 
-TRACKERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Tracker]] = {"mlflow": MlflowTracker, "wandb": WandbTracker}
+TRACKERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Tracker]] = {"mlflow": _mlflow, "wandb": _wandb}
 
 
 def open_trackers(run: Run) -> list[Tracker]:
@@ -87,7 +72,7 @@ def open_trackers(run: Run) -> list[Tracker]:
     opened = []
     for name in run.config.loop.trackers:
         try:
-            opened.append(TRACKERS[name](run.root, as_table(run.config)))
+            opened.append(TRACKERS[name](run.root, flat(as_table(run.config))))
         except ImportError:
             raise ConfigError(
                 f"loop.trackers names {name}, which is not installed: `pip install .[tracking]`"
@@ -125,7 +110,7 @@ class Logs:
         for name, value in {**row, **speed}.items():
             self.board.add_scalar(name, value, step)
         for tracker in self.trackers:
-            tracker.write(step, {**row, **speed})
+            tracker.write({**row, **speed}, step=step)
 
     def picture(self, step: int, figure: Any) -> None:
         """One picture of crops with their sentences."""
@@ -139,3 +124,34 @@ class Logs:
         self.board.close()
         for tracker in self.trackers:
             tracker.close()
+
+
+def note(recent: Sequence[tuple[float, dict[str, float]]], wait_share: float) -> str:
+    """What stands behind the bar: the last steps' mean loss and speed, and the share of time spent on waiting."""
+    rows = [row for _, row in recent]
+    means = {name: sum(row[name] for row in rows) / len(rows) for name in TERMS if name in rows[0]}
+    terms = " ".join(f"{name} {means[name]:.3f}" for name in TERMS[1:] if name in means)
+    seconds = recent[-1][0] - recent[0][0]
+    speed = f"{(len(rows) - 1) / seconds:.2f} steps/s · " if seconds else ""
+    return f"loss {means['total']:.3f} · {speed}waiting {wait_share:.1%} · {terms}"
+
+
+def summary(run: Run, n_steps: int, seconds: float, waited: float) -> dict[str, Any]:
+    """What `pretrain` prints: `n_steps` were made just now, in `seconds`, of which `waited` for data."""
+    loop, rows = run.config.loop, run.history()
+    n = max(1, len(rows) // 10)
+    ends = {
+        name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
+        for name in TERMS
+        if rows and name in rows[0]
+    }
+    slots = n_steps * loop.batch * loop.accumulate * world_size()
+    return {
+        "run": run.root.name,
+        "method": run.config.method,
+        "steps": loop.steps,
+        "loss_first_and_last_tenth": ends,
+        "seconds": round(seconds, 1),
+        "slots_per_s": round(slots / seconds, 2) if n_steps else None,
+        "wait_share": round(waited / seconds, 4) if n_steps else None,
+    }

@@ -34,7 +34,7 @@ from train.config import Config, LoopConfig, as_table
 from train.distributed import any_process, gather, process_group, rank, world_size
 from train.errors import NonFiniteLoss
 from train.gradients import backward
-from train.logs import Logs
+from train.logs import SHOWN_STEPS, Logs, note, summary
 from train.models import T3D
 from train.pictures import sample_figure
 from train.reader import VolumeStore
@@ -44,29 +44,14 @@ MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
 MEASURED_CROPS = 16
 """Slots whose two crops set the scale of the visual tokens."""
-TERMS = ("total", "tcl", "tir", "align")
-SHOWN_STEPS = 20
-"""Steps that the loss and speed behind the bar are taken over."""
 
 
 def pretrain(
     dataset_root: Path, out: Path, config: Config | None, *, resume: bool, progress: Progress
 ) -> dict[str, Any]:
-    """Train a run to its end.
+    """Train a run in the folder `out` to its end; returns its `summary`.
 
-    Parameters
-    ----------
-    dataset_root, out : Path
-        Data set and folder of the run.
-    config : Config or None
-        None only with `resume`: the run's own.
-    resume : bool
-        Go on from the newest whole checkpoint.
-
-    Returns
-    -------
-    dict
-        Summary: step, loss terms first and last, seconds, crops per second.
+    With `resume` it goes on from its newest whole checkpoint; `config` may then be None, for the run's own.
 
     Raises
     ------
@@ -180,13 +165,7 @@ class Trainer:
     """One run on its way: model, optimizer, batches, logs."""
 
     def __init__(
-        self,
-        run: Run,
-        model: T3D,
-        dataset: Dataset,
-        catalogue: Catalogue,
-        device: torch.device,
-        progress: Progress,
+        self, run: Run, model: T3D, dataset: Dataset, catalogue: Catalogue, device: torch.device, progress: Progress
     ) -> None:
         self.run, self.model, self.device, self.progress = run, model, device, progress
         self.config = run.config
@@ -194,9 +173,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(model, run.config), lr=run.config.loop.learning_rate, betas=(0.9, 0.98)
         )
-        wants_bf16 = run.config.loop.precision == "bf16" or (
-            run.config.loop.precision == "auto" and device.type == "cuda"
-        )
+        asked = run.config.loop.precision
+        wants_bf16 = asked == "bf16" or (asked == "auto" and device.type == "cuda")
         self.autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=wants_bf16)
 
     def train(self) -> dict[str, Any]:
@@ -218,7 +196,7 @@ class Trainer:
                 speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
                 wait_share = waited / (time.monotonic() - started)
                 recent.append((time.monotonic(), row))
-                task.advance(note=_note(recent, wait_share))
+                task.advance(note=note(recent, wait_share))
                 if logs:
                     logs.write(step, row, {"crops_per_s": speed, "wait_share": wait_share})
                 done, stopping = step + 1, any_process(bool(stop.received), self.device)
@@ -290,27 +268,6 @@ class Trainer:
         self.model.train()
 
 
-def summary(run: Run, n_steps: int, seconds: float, waited: float) -> dict[str, Any]:
-    """What `pretrain` prints: `n_steps` were made just now, in `seconds`, of which `waited` for data."""
-    loop, rows = run.config.loop, run.history()
-    n = max(1, len(rows) // 10)
-    ends = {
-        name: [round(sum(row[name] for row in part) / len(part), 4) for part in (rows[:n], rows[-n:])]
-        for name in TERMS
-        if rows and name in rows[0]
-    }
-    slots = n_steps * loop.batch * loop.accumulate * world_size()
-    return {
-        "run": run.root.name,
-        "method": run.config.method,
-        "steps": loop.steps,
-        "loss_first_and_last_tenth": ends,
-        "seconds": round(seconds, 1),
-        "slots_per_s": round(slots / seconds, 2) if n_steps else None,
-        "wait_share": round(waited / seconds, 4) if n_steps else None,
-    }
-
-
 def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
     """Weights decay; biases, norms and single numbers do not. The text encoder learns at its own rate.
 
@@ -324,13 +281,3 @@ def _parameter_groups(model: T3D, config: Config) -> list[dict[str, Any]]:
     return [
         {"params": held, "rate": rate, "weight_decay": weight_decay} for (rate, weight_decay), held in groups.items()
     ]
-
-
-def _note(recent: Sequence[tuple[float, dict[str, float]]], wait_share: float) -> str:
-    """What stands behind the bar: the last steps' mean loss and speed, and the share of time spent on waiting."""
-    rows = [row for _, row in recent]
-    means = {name: sum(row[name] for row in rows) / len(rows) for name in TERMS if name in rows[0]}
-    terms = " ".join(f"{name} {means[name]:.3f}" for name in TERMS[1:] if name in means)
-    seconds = recent[-1][0] - recent[0][0]
-    speed = f"{(len(rows) - 1) / seconds:.2f} steps/s · " if seconds else ""
-    return f"loss {means['total']:.3f} · {speed}waiting {wait_share:.1%} · {terms}"

@@ -64,20 +64,13 @@ class T3D(nn.Module):
         self.width = width = int(text_encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.text_encoder = text_encoder
         text_encoder.requires_grad_(config.text.trainable)
-        self.register_buffer("text_mean", torch.zeros(width))
-        self.register_buffer("text_std", torch.ones(width))
-        self.register_buffer("sentence_mean", torch.zeros(width))
-        self.register_buffer("sentence_std", torch.ones(width))
-        self.register_buffer("visual_mean", torch.zeros(self.backbone.width))
-        self.register_buffer("visual_std", torch.ones(self.backbone.width))
+        for name, n in (("text", width), ("sentence", width), ("visual", self.backbone.width)):
+            self.register_buffer(f"{name}_mean", torch.zeros(n))
+            self.register_buffer(f"{name}_std", torch.ones(n))
         self.visual = nn.Linear(self.backbone.width, width)
         reads = bool(tcl.weight) and tcl.form != "no_text"
         self.readout = Readout(width, tcl.width) if reads else None
-        self.no_text_head = (
-            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, tcl.width))
-            if tcl.weight and not reads
-            else None
-        )
+        self.no_text_head = _head(width, tcl.width) if tcl.weight and not reads else None
         self.fusion = Fusion(self.backbone.width, width) if tir.weight and tir.text else None
         self.restore_head = nn.Conv3d(self.backbone.features, 1, kernel_size=1) if tir.weight else None
         self.align = Align(config, width) if align.weight else None
@@ -255,6 +248,10 @@ def tcl_logits(
     if form == "conditioned":
         return cosines(anchor, readout(text, held, gather(view_b)))  # row i is read under text i
     return cosines(anchor, gather(readout.paired(text, held, view_b)))  # each is read under its own text
+
+
+def _head(width: int, out: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, out))
 
 
 class Align(nn.Module):

@@ -21,6 +21,8 @@ from train.config import ImageConfig
 Skips = list[torch.Tensor]
 GROUPS = 4
 """Groups of the U-Net's normalisation. Instance normalisation, MONAI's default, would remove a crop's mean HU."""
+DECODER_FEATURES = 8
+"""Channels of the full-resolution features where the network does not set them."""
 
 
 class Backbone(nn.Module):
@@ -30,19 +32,22 @@ class Backbone(nn.Module):
     ----------
     network : nn.Module
         The plain MONAI network; exported under its own names.
-    width : int
-        Channels of the bottleneck.
-    features : int
-        Channels of what `decode` gives.
+    width, features : int
+        Channels of the bottleneck, and of what `decode` gives.
     """
 
-    network: nn.Module
-    width: int
-    features: int
+    network: Any
 
-    def __init__(self, *, activation_checkpointing: bool = False) -> None:
+    def __init__(self, config: ImageConfig, *, activation_checkpointing: bool = False) -> None:
         super().__init__()
         self.activation_checkpointing = activation_checkpointing
+        self.network = build_network(config, activation_checkpointing=activation_checkpointing)
+        self.width, self.features = {
+            "unet": (config.channels[-1], config.features),
+            "segresnet": (8 * config.features, config.features),
+            "swinunetr": (16 * config.features, DECODER_FEATURES),
+            "resnet50": (2048, DECODER_FEATURES),
+        }[config.network]
 
     def encode(self, crop: torch.Tensor) -> tuple[torch.Tensor, Skips]:
         """Bottleneck (b, width, n, n, n) and what the decoder needs besides."""
@@ -62,14 +67,9 @@ class Backbone(nn.Module):
 class UNetBackbone(Backbone):
     """`monai.networks.nets.UNet`: residual, recursive; walked here level by level."""
 
-    def __init__(self, config: ImageConfig, *, activation_checkpointing: bool = False) -> None:
-        super().__init__(activation_checkpointing=activation_checkpointing)
-        self.network = build_network(config)
-        self.width, self.features = config.channels[-1], config.features
-
     def _levels(self) -> tuple[list[nn.Module], nn.Module, list[nn.Module]]:
         # MONAI nests each level as Sequential(down, SkipConnection(inner), up); the innermost is the bottleneck.
-        downs, ups, block = [], [], cast(nn.Module, self.network.model)
+        downs, ups, block = [], [], self.network.model
         while isinstance(block, nn.Sequential) and len(block) == 3 and hasattr(block[1], "submodule"):
             downs.append(block[0])
             ups.append(block[2])
@@ -96,65 +96,48 @@ class UNetBackbone(Backbone):
 class SegResNetBackbone(Backbone):
     """`monai.networks.nets.SegResNet`, which has `encode` and `decode` of its own."""
 
-    def __init__(self, config: ImageConfig, *, activation_checkpointing: bool = False) -> None:
-        super().__init__(activation_checkpointing=activation_checkpointing)
-        self.network = build_network(config)
-        self.width, self.features = 8 * config.features, config.features
-
     def encode(self, crop: torch.Tensor) -> tuple[torch.Tensor, Skips]:
         """See `Backbone`."""
-        net: Any = self.network
-        level, skips = net.convInit(crop), []
-        for down in net.down_layers:
+        level, skips = self.network.convInit(crop), []
+        for down in self.network.down_layers:
             level = self._run(down, level)
             skips.append(level)
         return level, skips
 
     def decode(self, bottleneck: torch.Tensor, skips: Skips) -> torch.Tensor:
         """See `Backbone`."""
-        net: Any = self.network
-        return net.decode(bottleneck, skips[::-1])
+        return cast(torch.Tensor, self.network.decode(bottleneck, skips[::-1]))
 
 
 class SwinUnetrBackbone(Backbone):
     """`monai.networks.nets.SwinUNETR`; the steps are those of its `forward`."""
 
-    def __init__(self, config: ImageConfig, *, activation_checkpointing: bool = False) -> None:
-        super().__init__(activation_checkpointing=activation_checkpointing)
-        self.network = build_network(config, activation_checkpointing=activation_checkpointing)
-        self.width, self.features = 16 * config.features, DECODER_FEATURES
-
     def encode(self, crop: torch.Tensor) -> tuple[torch.Tensor, Skips]:
         """See `Backbone`."""
-        net: Any = self.network
-        hidden = net.swinViT(crop, net.normalize)
-        return net.encoder10(hidden[4]), [crop, *hidden[:4]]
+        hidden = self.network.swinViT(crop, self.network.normalize)
+        return self.network.encoder10(hidden[4]), [crop, *hidden[:4]]
 
     def decode(self, bottleneck: torch.Tensor, skips: Skips) -> torch.Tensor:
         """See `Backbone`."""
-        net: Any = self.network
-        crop, *hidden = skips
+        net, (crop, *hidden) = self.network, skips
         level = net.decoder5(bottleneck, hidden[3])
         level = net.decoder4(level, net.encoder4(hidden[2]))
         level = self._run(net.decoder3, level, net.encoder3(hidden[1]))
         level = self._run(net.decoder2, level, net.encoder2(hidden[0]))
         level = self._run(net.decoder1, level, self._run(net.encoder1, crop))
-        return net.out(level)
+        return cast(torch.Tensor, net.out(level))
 
 
 class ResNetBackbone(Backbone):
     """`monai.networks.nets.resnet50` without its classifier, and a small decoder of ours for restoration."""
 
     def __init__(self, config: ImageConfig, *, activation_checkpointing: bool = False) -> None:
-        super().__init__(activation_checkpointing=activation_checkpointing)
-        self.network = build_network(config)
-        self.width, self.features = 2048, DECODER_FEATURES
-        widths = [2048, 128, 64, 32, DECODER_FEATURES]
-        self.decoder = nn.Sequential(*[_up(a, b) for a, b in pairwise(widths)])
+        super().__init__(config, activation_checkpointing=activation_checkpointing)
+        self.decoder = nn.Sequential(*[_up(a, b) for a, b in pairwise([2048, 128, 64, 32, DECODER_FEATURES])])
 
     def encode(self, crop: torch.Tensor) -> tuple[torch.Tensor, Skips]:
         """See `Backbone`."""
-        net: Any = self.network
+        net = self.network
         level = net.maxpool(net.act(net.bn1(net.conv1(crop))))
         for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
             level = self._run(layer, level)
@@ -165,10 +148,6 @@ class ResNetBackbone(Backbone):
         return cast(torch.Tensor, self.decoder(bottleneck))
 
 
-DECODER_FEATURES = 8
-"""Channels of the full-resolution features where the network does not set them."""
-
-
 def _up(n_in: int, n_out: int) -> nn.Module:
     return nn.Sequential(
         nn.ConvTranspose3d(n_in, n_out, kernel_size=2, stride=2), nn.GroupNorm(GROUPS, n_out), nn.PReLU()
@@ -177,32 +156,16 @@ def _up(n_in: int, n_out: int) -> nn.Module:
 
 def network_arguments(config: ImageConfig) -> tuple[str, dict[str, Any]]:
     """Name in ``monai.networks.nets`` and arguments of the network, JSON-able: what an export writes down."""
-    if config.network == "unet":
-        return "UNet", {
-            "spatial_dims": 3,
-            "in_channels": 1,
-            "out_channels": config.features,
-            "channels": list(config.channels),
-            "strides": [2] * (len(config.channels) - 1),
-            "num_res_units": config.res_units,
-            "norm": ["group", {"num_groups": GROUPS}],
-        }
-    if config.network == "segresnet":
-        return "SegResNet", {
-            "spatial_dims": 3,
-            "in_channels": 1,
-            "out_channels": config.features,
-            "init_filters": config.features,
-            "norm": ["group", {"num_groups": min(8, config.features)}],
-        }
-    if config.network == "swinunetr":
-        return "SwinUNETR", {
-            "in_channels": 1,
-            "out_channels": DECODER_FEATURES,
-            "feature_size": config.features,
-            "spatial_dims": 3,
-        }
-    return "resnet50", {"spatial_dims": 3, "n_input_channels": 1, "feed_forward": False}
+    full = {"in_channels": 1, "out_channels": config.features, "spatial_dims": 3}
+    unet = {"channels": list(config.channels), "strides": [2] * (len(config.channels) - 1)}
+    norms = {n: ["group", {"num_groups": n}] for n in (GROUPS, min(8, config.features))}
+    table: dict[str, tuple[str, dict[str, Any]]] = {
+        "unet": ("UNet", {**full, **unet, "num_res_units": config.res_units, "norm": norms[GROUPS]}),
+        "segresnet": ("SegResNet", {**full, "init_filters": config.features, "norm": norms[min(8, config.features)]}),
+        "swinunetr": ("SwinUNETR", {**full, "out_channels": DECODER_FEATURES, "feature_size": config.features}),
+        "resnet50": ("resnet50", {"spatial_dims": 3, "n_input_channels": 1, "feed_forward": False}),
+    }
+    return table[config.network]
 
 
 def build_network(config: ImageConfig, *, activation_checkpointing: bool = False) -> nn.Module:
@@ -212,16 +175,15 @@ def build_network(config: ImageConfig, *, activation_checkpointing: bool = False
     name, arguments = network_arguments(config)
     if name == "SwinUNETR":
         arguments = {**arguments, "use_checkpoint": activation_checkpointing}
-    return getattr(nets, name)(**arguments)
+    return cast(nn.Module, getattr(nets, name)(**arguments))
 
 
 def build_backbone(config: ImageConfig, *, activation_checkpointing: bool = False) -> Backbone:
     """The backbone that `config` names."""
-    kinds: dict[str, type[Any]] = {
+    kinds: dict[str, type[Backbone]] = {
         "unet": UNetBackbone,
         "segresnet": SegResNetBackbone,
         "swinunetr": SwinUnetrBackbone,
         "resnet50": ResNetBackbone,
     }
-    backbone: Backbone = kinds[config.network](config, activation_checkpointing=activation_checkpointing)
-    return backbone
+    return kinds[config.network](config, activation_checkpointing=activation_checkpointing)

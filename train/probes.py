@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -97,17 +98,15 @@ def _macro(bench: Bench, scores: Scores, held: list[str]) -> dict[str, Any]:
         ids, truth, score = scores[finding]
         place = {name: index for index, name in enumerate(ids)}
         index = [place[held[int(i)]] for i in drawn if held[int(i)] in place]
-        return roc_auc_score(truth[index], score[index]) if len(set(truth[index])) == 2 else float("nan")
+        return _auroc(truth[index], score[index])
 
     def macro(drawn: np.ndarray) -> float:
         known = [value for finding in scores if (value := auroc(finding, drawn)) == value]
         return float(np.mean(known)) if known else float("nan")
 
     everyone = np.arange(len(held))
-    return {
-        "macro_auroc": statistic_interval(macro, len(held), n=bench.config.bootstrap // 5, seed=bench.config.seed),
-        "auroc": {finding: float(auroc(finding, everyone)) for finding in scores},
-    }
+    by_finding = {finding: float(auroc(finding, everyone)) for finding in scores}
+    return {"macro_auroc": _interval(bench, macro, len(held)), "auroc": by_finding}
 
 
 def abnormal_crops(bench: Bench) -> dict[str, Any]:
@@ -132,10 +131,18 @@ def abnormal_crops(bench: Bench) -> dict[str, Any]:
 
     def auroc(drawn: np.ndarray) -> float:
         index = np.concatenate([of_patient[int(i)] for i in drawn])
-        return float(roc_auc_score(y_test[index], score[index])) if len(set(y_test[index])) == 2 else float("nan")
+        return _auroc(y_test[index], score[index])
 
-    interval = statistic_interval(auroc, len(names), n=bench.config.bootstrap // 5, seed=bench.config.seed)
+    interval = _interval(bench, auroc, len(names))
     return {"auroc": interval, "n_crops": len(y_test), "share_abnormal": float(y_test.mean())}
+
+
+def _auroc(truth: np.ndarray, score: np.ndarray) -> float:
+    return float(roc_auc_score(truth, score)) if len(set(truth)) == 2 else float("nan")
+
+
+def _interval(bench: Bench, statistic: Callable[[np.ndarray], float], n_items: int) -> dict[str, float]:
+    return statistic_interval(statistic, n_items, n=bench.config.bootstrap // 5, seed=bench.config.seed)
 
 
 def _scores(x_fit: np.ndarray, y_fit: np.ndarray, x_test: np.ndarray) -> np.ndarray:

@@ -79,21 +79,16 @@ def write_report(path: Path, bench: Bench, metrics: Mapping[str, Any]) -> None:
 
 def _verdicts(results: Mapping[str, Any]) -> str:
     rows: list[tuple[bool, str, Mapping[str, float]]] = []
-    probe = results.get("text_only", {})
+    probe, gain = results.get("text_only", {}), results.get("text_gain", {})
     if "conditioned" in probe:
-        ours, obvious, chance = probe["conditioned"], probe["obvious"]["noise"], probe["chance"]
-        chance_text = f"chance {chance:.3f}"
-        rows.append(
-            (ours["noise_at_chance"], f"our form cannot be solved from the text alone ({chance_text})", ours["noise"])
-        )
-        rows.append((obvious["low"] > chance, f"the obvious form can ({chance_text})", obvious))
-    gain = results.get("text_gain", {})
-    for key, text in (
-        ("shuffled_minus_right", "the right text restores better than another patient's"),
-        ("same_region_minus_right", "... also than another patient's on the same region"),
-    ):
-        if key in gain:
-            rows.append((gain[key]["low"] > 0, text, gain[key]))
+        ours, obvious, chance = probe["conditioned"], probe["obvious"]["noise"], f"chance {probe['chance']:.3f}"
+        says = f"our form cannot be solved from the text alone ({chance})"
+        rows.append((ours["noise_at_chance"], says, ours["noise"]))
+        rows.append((obvious["low"] > probe["chance"], f"the obvious form can ({chance})", obvious))
+    if "right" in gain:
+        other, same = gain["shuffled_minus_right"], gain["same_region_minus_right"]
+        rows.append((other["low"] > 0, "the right text restores better than another patient's", other))
+        rows.append((same["low"] > 0, "... also than another patient's on the same region", same))
     items = "".join(
         f'<li class="{"good" if held else "bad"}">{"yes" if held else "not shown"}: {html.escape(text)}, '
         f"{_number(interval)}</li>"

@@ -44,18 +44,14 @@ def segmentation(bench: Bench, name: str) -> dict[str, Any]:
         return {"skipped": f"the data set has no label maps {name!r} on both sides"}
     order = np.random.default_rng([bench.config.seed, 31]).permutation(len(held))
     held = [held[int(index)] for index in order[: bench.config.segment_volumes]]
-    result: dict[str, Any] = {
-        "n_train_volumes": len(train),
-        "n_held_out_volumes": len(held),
-        "steps": bench.config.segment_steps,
-    }
-    for fraction in bench.config.segment_fractions:
-        result[f"{fraction:g}"] = {
-            start: task.summed(
-                np.mean([task.dice(train, held, fraction, start, seed) for seed in bench.config.segment_seeds], axis=0)
-            )
-            for start in ("pretrained", "scratch")[: 1 + bench.config.segment_compare]
-        }
+    config = bench.config
+    result: dict[str, Any] = {"n_train_volumes": len(train), "n_held_out_volumes": len(held)}
+    result["steps"] = config.segment_steps
+    for fraction in config.segment_fractions:
+        result[f"{fraction:g}"] = {}
+        for start in ("pretrained", "scratch")[: 1 + config.segment_compare]:
+            dice = [task.dice(train, held, fraction, start, seed) for seed in config.segment_seeds]
+            result[f"{fraction:g}"][start] = task.summed(np.mean(dice, axis=0))
     return result
 
 

@@ -33,21 +33,16 @@ from train.text import train_tokens
 
 Summary = dict[str, Any]
 MOST_SENTENCES = 5
+_IJK = pa.list_(pa.int32())
 _COVERED = pa.list_(pa.struct([("sentence_id", pa.string()), ("covered", pa.float64())]))
 DRAWS = pa.schema(
     [
         ("row", pa.int64()),
-        ("pair_id", pa.string()),
-        ("volume_id", pa.string()),
-        ("sentence_id", pa.string()),
-        ("region", pa.string()),
-        ("target_start_ijk", pa.list_(pa.int32())),
-        ("target_stop_ijk", pa.list_(pa.int32())),
+        *((name, pa.string()) for name in ("pair_id", "volume_id", "sentence_id", "region")),
+        *((name, _IJK) for name in ("target_start_ijk", "target_stop_ijk")),
         ("size_vox", pa.int64()),
-        ("view_a_start_ijk", pa.list_(pa.int32())),
-        ("view_b_start_ijk", pa.list_(pa.int32())),
-        ("view_a_sentences", _COVERED),
-        ("view_b_sentences", _COVERED),
+        *((name, _IJK) for name in ("view_a_start_ijk", "view_b_start_ijk")),
+        *((name, _COVERED) for name in ("view_a_sentences", "view_b_sentences")),
     ]
 )
 
@@ -149,25 +144,12 @@ def search(run_folder: Path, dataset_root: Path, words: str, *, out: Path, n_row
 
 def as_row(row: int, drawn: Draw) -> dict[str, Any]:
     """A draw as a row of `DRAWS`."""
-    views = {
-        f"view_{name}_{key}": value
-        for name, view in zip("ab", drawn.views, strict=True)
-        for key, value in (
-            ("start_ijk", list(view.start_ijk)),
-            ("sentences", [{"sentence_id": one, "covered": covered} for one, covered in view.sentences]),
-        )
-    }
-    return {
-        "row": row,
-        "pair_id": drawn.pair_id,
-        "volume_id": drawn.volume_id,
-        "sentence_id": drawn.sentence_id,
-        "region": drawn.region,
-        "target_start_ijk": list(drawn.target.start_ijk),
-        "target_stop_ijk": list(drawn.target.stop_ijk),
-        "size_vox": drawn.size_vox,
-        **views,
-    }
+    table = {"row": row, **{name: value for name, value in vars(drawn).items() if name in DRAWS.names}}
+    table |= {"target_start_ijk": list(drawn.target.start_ijk), "target_stop_ijk": list(drawn.target.stop_ijk)}
+    for name, view in zip("ab", drawn.views, strict=True):
+        said = [{"sentence_id": one, "covered": covered} for one, covered in view.sentences]
+        table |= {f"view_{name}_start_ijk": list(view.start_ijk), f"view_{name}_sentences": said}
+    return table
 
 
 def _of_pair(catalogue: Catalogue, pair_id: str, n_rows: int, seed: int) -> list[Draw]:

@@ -29,15 +29,7 @@ IGNORED = -100
 
 
 class Tokens:
-    """Words to ids.
-
-    Parameters
-    ----------
-    backend : tokenizers.Tokenizer
-        The vocabulary and its rules.
-    max_tokens : int
-        Longer sentences are cut.
-    """
+    """Words to ids, by a `tokenizers.Tokenizer`; sentences longer than `max_tokens` are cut."""
 
     def __init__(self, backend: Any, max_tokens: int) -> None:
         self.backend = backend

@@ -17,7 +17,7 @@ METHODS = [name for name in preset_names() if name not in SCALES]
 def test_every_preset_builds_and_survives_its_own_table(method: str, scale: str) -> None:
     config = load_config(method, scale=scale)
     assert (config.method, config.scale) == (method, scale)
-    assert build(Config, as_table(config), "") == config
+    assert build(Config, as_table(config)) == config
 
 
 def test_the_presets_of_the_issue_are_there() -> None:

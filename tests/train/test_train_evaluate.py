@@ -294,6 +294,13 @@ def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
     assert "another configuration" in capsys.readouterr().err
 
 
+def test_a_retrieval_of_nothing_is_shown_as_nothing() -> None:
+    rank = {name: {"sentence_to_crop": {"R@5": {"mean": mean}}} for name, mean in (("align_head", 0.0), ("ridge", 0.4))}
+    assert evaluate_module.headlines({"retrieval": rank})["retrieval_R@5"] == 0.0
+    assert evaluate_module.headlines({"retrieval": {"ridge": rank["ridge"]}})["retrieval_R@5"] == 0.4
+    assert evaluate_module.headlines({})["retrieval_R@5"] is None
+
+
 def test_seeds_give_a_students_interval() -> None:
     one = baselines_module.over_seeds([{"mean": 0.5, "low": 0.4, "high": 0.6, "n": 9}])
     assert one == {"mean": 0.5, "low": 0.4, "high": 0.6}

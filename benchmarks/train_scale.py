@@ -1,0 +1,224 @@
+"""A scale at which a CPU can test what pre-training teaches, and whether it can be learned there at all.
+
+    python -m benchmarks.train_scale make OUT SET [SET ...] [--factor 2]
+    python -m benchmarks.train_scale bound DATASET [--steps 1500] [--kept FILE]
+
+``make`` joins curated data sets (with their label maps and findings) into one whose voxels are `factor` times larger,
+by averaging: at 4 mm a crop of 32 voxels holds an organ, and a volume costs an eighth. ``bound`` trains the encoder of
+the CPU scale *with labels*, on the crops that pre-training draws: to name the region a crop was drawn on, and whether
+its sentence states a finding. No pre-training without labels can be expected to do better than that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from curation.contract import FINDINGS, TABLES, Dataset, affine_of
+from t3dkit.atomic import write_json
+from t3dkit.tables import write_table
+from train.batch import Batcher
+from train.bench import HELD_OUT
+from train.catalogue import read_catalogue
+from train.config import load_config
+from train.crops import Draw
+from train.intervals import statistic_interval
+from train.networks import build_backbone
+from train.reader import VolumeStore, map_nifti
+from train.text import train_tokens
+
+BATCH, RATE = 16, 2e-3
+HELD_OUT_BATCHES = 40
+SHOWN_EVERY = 250
+
+
+def make(out: Path, sources: list[Path], factor: int) -> dict[str, Any]:
+    """Join `sources` into the data set `out`, shrunk by `factor` along each axis; volumes there already are kept."""
+    tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    findings: list[dict[str, Any]] = []
+    spacing: set[float] = set()
+    for source in sources:
+        dataset = Dataset.open(source)
+        found = {name: dataset.rows(name) for name in TABLES}
+        for row in found["volumes"]:
+            _shrink(dataset, row, out, factor)
+            spacing.update(row["spacing_mm"])
+        shapes = {row["volume_id"]: np.array(row["shape_ijk"]) for row in found["volumes"]}
+        for row in found["regions"]:
+            first, stop = np.array(row["start_ijk"]), np.array(row["start_ijk"]) + row["size_ijk"]
+            start = np.minimum(first // factor, shapes[row["volume_id"]] - 1)
+            row |= {"start_ijk": start.tolist(), "size_ijk": np.maximum(stop // factor - start, 1).tolist()}
+        for name in TABLES:
+            tables[name] += found[name]
+        findings += dataset.findings()
+        for name in ("organs", "lesions"):
+            names = dataset.label_names(name)
+            if names:
+                write_json(out / "labels" / f"{name}.json", {str(value): label for value, label in names.items()})
+    for name, schema in TABLES.items():
+        write_table(out / f"{name}.parquet", tables[name], schema)
+    write_table(out / "labels" / "findings.parquet", findings, FINDINGS)
+    if len(spacing) != 1:
+        raise SystemExit(f"the data sets must be on one cubic grid, found {sorted(spacing)} mm")
+    manifest = Dataset.open(sources[0]).manifest
+    write_json(out / "dataset.json", manifest | {"grid": manifest["grid"] | {"spacing_mm": spacing.pop()}})
+    return {"volumes": len(tables["volumes"]), "pairs": len(tables["pairs"]), "findings": len(findings)}
+
+
+def _shrink(dataset: Dataset, row: dict[str, Any], out: Path, factor: int) -> None:
+    """Write one volume and its label maps; alters its row."""
+    affine, name = affine_of(row), row["volume_id"]
+    affine[:3, 3] += affine[:3, :3].sum(axis=1) * (factor - 1) / 2  # the middle of the first block
+    affine[:3, :3] *= factor
+    path = out / row["path"]
+    if not path.is_file():
+        blocks = _blocks(map_nifti(dataset.volume_path(row)), factor)
+        _write_nifti(path, np.rint(blocks.mean(axis=(1, 3, 5), dtype=np.float32)).astype(np.int16), affine)
+        for kind in ("organs", "lesions"):
+            labels = dataset.label_path(kind, name)
+            if labels is not None:
+                cells, middle = _blocks(map_nifti(labels), factor), factor // 2
+                # A lesion counts where any of it is; an organ where the block's middle lies in it.
+                centre = cells[:, middle, :, middle, :, middle]
+                small = cells.max(axis=(1, 3, 5)) if kind == "lesions" else centre
+                _write_nifti(out / "labels" / kind / f"{name}.nii", small, affine)
+    shape = [n // factor for n in row["shape_ijk"]]
+    row |= {"shape_ijk": shape, "spacing_mm": [value * factor for value in row["spacing_mm"]]}
+    row |= {"affine_ras": affine.ravel().tolist(), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def _blocks(voxels: np.ndarray, factor: int) -> np.ndarray:
+    i, j, k = (n // factor for n in voxels.shape)
+    return np.asarray(voxels[: i * factor, : j * factor, : k * factor]).reshape(i, factor, j, factor, k, factor)
+
+
+def _write_nifti(path: Path, data: np.ndarray, affine: np.ndarray) -> None:
+    import nibabel
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nibabel.Nifti1Image(np.asfortranarray(data), affine)
+    image.header.set_slope_inter(1.0, 0.0)
+    working = path.with_name(f".{path.name}")
+    nibabel.save(image, working.with_suffix(".nii"))
+    working.with_suffix(".nii").replace(path)
+
+
+def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[str] = ()) -> dict[str, Any]:
+    """Train with labels and measure on held-out patients; goes on from `kept` where a part was done before.
+
+    Nothing in the encoder differs between training and use (group normalisation, no dropout).
+    """
+    dataset, config = Dataset.open(root), load_config("t3d", [f"loop.seed={seed}", *words], scale="cpu")
+    store = VolumeStore(dataset, root / "cache")
+    sides = [read_catalogue(dataset, splits, config.crop) for splits in (("train",), HELD_OUT)]
+    tokens = train_tokens([one.text for one in sides[0].sentences], config.text)
+    train, held = (Batcher(side, store, tokens, config) for side in sides)
+    regions = sorted({region for one in sides[0].located for region, _ in one.boxes})
+    torch.manual_seed(seed)
+    backbone = build_backbone(config.image).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    model = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(2 * backbone.width, len(regions) + 1)})
+    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
+    first = 0
+    if kept and kept.is_file():
+        state = torch.load(kept, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first = state["step"]
+    for step in range(first, steps):
+        batch = train.make(step, range(BATCH), BATCH)
+        loss = _loss(model, batch.views[:, 0], *_targets(train, batch.draws, regions))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if kept and (step % 100 == 99 or step + 1 == steps):
+            whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(whole | {"schedule": schedule.state_dict()}, kept)
+        if step % SHOWN_EVERY == SHOWN_EVERY - 1:
+            row = {"step": step + 1, "loss": float(loss.detach()), **_measured(model, held, regions, seed)}
+            print(json.dumps(row), file=sys.stderr, flush=True)
+    return _measured(model, held, regions, seed) | {"steps": steps, "patients": sides[0].n_patients}
+
+
+def _targets(batcher: Batcher, draws: tuple[Draw, ...], regions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(b,) region of each draw, -1 where train has it not, and (b,) whether its sentence states a finding."""
+    place = {name: index for index, name in enumerate(regions)}
+    region = torch.tensor([place.get(drawn.region, -1) for drawn in draws])
+    return region, torch.tensor([float(batcher.sentence(drawn).is_abnormal) for drawn in draws])
+
+
+def _logits(model: nn.ModuleDict, crops: torch.Tensor) -> torch.Tensor:
+    places = model["backbone"].encode(crops)[0].flatten(2)  # type: ignore[operator]
+    return model["head"](torch.cat([places.mean(dim=2), places.amax(dim=2)], dim=1))
+
+
+def _loss(model: nn.ModuleDict, crops: torch.Tensor, region: torch.Tensor, abnormal: torch.Tensor) -> torch.Tensor:
+    logits = _logits(model, crops)
+    named = nn.functional.cross_entropy(logits[:, :-1], region, ignore_index=-1)
+    return named + nn.functional.binary_cross_entropy_with_logits(logits[:, -1], abnormal)
+
+
+@torch.no_grad()
+def _measured(model: nn.ModuleDict, held: Batcher, regions: list[str], seed: int) -> dict[str, Any]:
+    rows = []
+    for step in range(HELD_OUT_BATCHES):
+        batch = held.make(step, range(BATCH), BATCH)
+        logits, (region, abnormal) = _logits(model, batch.clean), _targets(held, batch.draws, regions)
+        hit = (logits[:, :-1].argmax(dim=1) == region).float()
+        patients = [held.sentence(drawn).patient_id for drawn in batch.draws]
+        rows += list(zip(patients, hit.tolist(), abnormal.tolist(), logits[:, -1].tolist(), strict=True))
+    names = sorted({row[0] for row in rows})
+    of_patient = [np.array([row[1:] for row in rows if row[0] == name]) for name in names]
+
+    def chosen(drawn: np.ndarray) -> np.ndarray:
+        return np.concatenate([of_patient[int(i)] for i in drawn])
+
+    def auroc(drawn: np.ndarray) -> float:
+        table = chosen(drawn)
+        return float(roc_auc_score(table[:, 1], table[:, 2]))
+
+    def right(drawn: np.ndarray) -> float:
+        return float(chosen(drawn)[:, 0].mean())
+
+    found = {"region_right": right, "abnormal_auroc": auroc}
+    return {name: statistic_interval(one, len(names), n=200, seed=seed) for name, one in found.items()}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Make a data set or measure the bound; prints one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("make")
+    making.add_argument("out", type=Path)
+    making.add_argument("sources", type=Path, nargs="+")
+    making.add_argument("--factor", type=int, default=2)
+    bounding = commands.add_parser("bound")
+    bounding.add_argument("dataset", type=Path)
+    bounding.add_argument("--steps", type=int, default=1500)
+    bounding.add_argument("--seed", type=int, default=0)
+    bounding.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key")
+    bounding.add_argument("--kept", type=Path, help="state of a part, so that a cut run goes on")
+    arguments = parser.parse_args(words)
+    if arguments.command == "make":
+        print(json.dumps(make(arguments.out, arguments.sources, arguments.factor)))
+    else:
+        found = bound(arguments.dataset, arguments.steps, arguments.seed, arguments.kept, arguments.set)
+        print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
