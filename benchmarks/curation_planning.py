@@ -73,7 +73,7 @@ def fill(ledger: Ledger, source: Path, n_series: int) -> float:
     with ledger.transaction():
         for copy, start in enumerate(range(0, n_series, len(rows))):
             for batch in rows.slice(0, n_series - start).to_batches(max_chunksize=10_000):
-                ledger.put_files([file_row(row, copy) for row in batch.to_pylist()], run=1)
+                ledger.put_files([file_row(row, copy) for row in batch.to_pylist()])
     return time.process_time() - started
 
 

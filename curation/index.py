@@ -48,7 +48,7 @@ def dicom_root(export: Path) -> Path:
 
 
 def index_export(
-    source: Path, ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms, *, run: int, progress: Progress
+    source: Path, ledger: Ledger, executor: Executor, pseudonyms: Pseudonyms, *, progress: Progress
 ) -> int:
     """Bring the ledger's files up to date with `source`; returns how many files were found."""
     from volumes.sources import iter_files
@@ -63,7 +63,7 @@ def index_export(
             found = iter(iter_files(source))
             while batch := list(islice(found, CHUNK_FILES)):
                 n_found += len(batch)
-                changed = _changed(batch, ledger, run)
+                changed = _changed(batch, ledger)
                 task.advance(len(batch) - len(changed))
                 if changed:
                     key = pseudonyms.of("file", changed[0][0].name)
@@ -79,7 +79,7 @@ def index_export(
                 ref, stamp = files[0]
                 outcome = [IndexedFile(FileRow(ref, stamp, "dropped", LIMIT, outcome.kind))]
             with ledger.transaction():
-                ledger.put_files([indexed.row for indexed in outcome], run)
+                ledger.put_files([indexed.row for indexed in outcome])
                 for row in (indexed.row for indexed in outcome if indexed.row.reason == LIMIT):
                     ledger.strike("file", row.ref.name, row.stamp)
                 ledger.put_identifiers(row for indexed in outcome for row in indexed.identifiers)
@@ -93,7 +93,7 @@ def index_export(
         for key, outcome in executor.run(index_chunk, singles):
             keep(key, outcome)
     with ledger.transaction():
-        ledger.forget_unseen(run)
+        ledger.forget_unseen()
     return n_found
 
 
@@ -116,17 +116,18 @@ def patient_owner(issuer: str, patient_id: str) -> str:
     return f"{issuer}\x1f{patient_id}"
 
 
-def _changed(batch: Sequence[FileRef | FileDrop], ledger: Ledger, run: int) -> list[tuple[FileRef, str]]:
+def _changed(batch: Sequence[FileRef | FileDrop], ledger: Ledger) -> list[tuple[FileRef, str]]:
     refs = [item for item in batch if isinstance(item, FileRef)]
     drops = [item for item in batch if isinstance(item, FileDrop)]
     stamps = {ref.name: stamp_of(ref) for ref in refs}
     known = ledger.file_stamps([ref.name for ref in refs])
     unchanged = [ref for ref in refs if stamps[ref.name] and known.get(ref.name) == stamps[ref.name]]
     with ledger.transaction():
-        ledger.mark_seen(unchanged, run)
-        ledger.put_files(
-            [FileRow(drop.file, stamp_of(drop.file), "dropped", str(drop.reason), drop.detail) for drop in drops], run
-        )
+        ledger.mark_seen(unchanged)
+        rows = [FileRow(drop.file, stamp_of(drop.file), "dropped", str(drop.reason), drop.detail) for drop in drops]
+        held = {row.ref.name: row for row in ledger.files_named([row.ref.name for row in rows])}
+        ledger.mark_seen([row.ref for row in rows if held.get(row.ref.name) == row])
+        ledger.put_files([row for row in rows if held.get(row.ref.name) != row])
     seen = {ref.name for ref in unchanged}
     return [(ref, stamps[ref.name]) for ref in refs if ref.name not in seen]
 

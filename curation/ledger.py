@@ -26,7 +26,7 @@ from curation.errors import BusyError, LedgerError
 from volumes.reasons import DropReason
 from volumes.records import FileRef
 
-LEDGER_VERSION = 2
+LEDGER_VERSION = 3
 LIMIT = str(DropReason.RESOURCE_LIMIT)
 PASSING = frozenset({str(DropReason.READ_ERROR), str(DropReason.UNSTABLE_INPUT), LIMIT})
 """Reasons of the moment rather than of the file: the next run tries again."""
@@ -38,7 +38,7 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS file (
     name BLOB PRIMARY KEY, path BLOB NOT NULL, members TEXT NOT NULL, is_salvaged INTEGER NOT NULL,
     size_bytes INTEGER NOT NULL, stamp TEXT NOT NULL,
-    run INTEGER NOT NULL, kind TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL DEFAULT '',
+    kind TEXT NOT NULL, reason TEXT, detail TEXT NOT NULL DEFAULT '',
     study_uid TEXT, series_uid TEXT, sop_uid TEXT, header TEXT, content TEXT, binding TEXT, lacks TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS file_by_study ON file (study_uid, series_uid);
@@ -110,6 +110,7 @@ class Ledger:
             self._db.execute("PRAGMA synchronous=FULL")
             self._bring_up_to_date()
             self._db.executescript(_TABLES)
+            self._db.execute("CREATE TEMP TABLE seen (name BLOB PRIMARY KEY) WITHOUT ROWID")
             version = int(self.meta("ledger_version", str(LEDGER_VERSION)) or 0)
         except (sqlite3.DatabaseError, ValueError):
             raise LedgerError(
@@ -124,13 +125,20 @@ class Ledger:
         os.chmod(path, 0o600)
 
     def _bring_up_to_date(self) -> None:
-        """Version 2 added two columns to version 1; files that lacked a UID were dropped then, and are read again."""
+        """Version 2 added two columns; files that lacked a UID were dropped before, and are read again. Version 3 has
+        no number of the run that saw a file last: what a run sees is of that run alone, and an unchanged file costs
+        no write.
+        """
         columns = {row[1] for row in self._db.execute("PRAGMA table_info(file)")}
         if columns and "lacks" not in columns:
             with self.transaction():
                 self._db.execute("ALTER TABLE file ADD COLUMN binding TEXT")
                 self._db.execute("ALTER TABLE file ADD COLUMN lacks TEXT")
                 self._db.execute("DELETE FROM file WHERE reason = ?", (str(DropReason.NO_UID),))
+        if "run" in columns:
+            with self.transaction():
+                self._db.execute("ALTER TABLE file DROP COLUMN run")
+                self._db.execute("DELETE FROM meta WHERE key = 'run'")
 
     def close(self) -> None:
         """Close the database; what was committed stays."""
@@ -174,14 +182,16 @@ class Ledger:
                 known[name] = row[0]
         return known
 
-    def put_files(self, rows: Iterable[FileRow], run: int) -> None:
-        """Insert or replace files, marked as seen in `run`."""
+    def put_files(self, rows: Iterable[FileRow]) -> None:
+        """Insert or replace files; they count as seen."""
+        rows = list(rows)
+        self._see(row.ref.name for row in rows)
         self._db.executemany(
-            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?)",
             [
                 (
                     _raw(row.ref.name), _raw(row.ref.path), json.dumps(row.ref.members), int(row.ref.is_salvaged),
-                    row.ref.size_bytes, row.stamp, run, row.kind, row.reason, row.detail,
+                    row.ref.size_bytes, row.stamp, row.kind, row.reason, row.detail,
                     row.study_uid, row.series_uid, row.sop_uid,
                     _json(row.header), _json(row.binding), _json(row.lacks),
                 )
@@ -189,15 +199,18 @@ class Ledger:
             ],
         )  # fmt: skip
 
-    def mark_seen(self, refs: Iterable[FileRef], run: int) -> None:
-        """Mark unchanged files as seen in `run`, at the place where they are now."""
-        self._db.executemany(
-            "UPDATE file SET run = ?, path = ? WHERE name = ?", [(run, _raw(ref.path), _raw(ref.name)) for ref in refs]
-        )
+    def mark_seen(self, refs: Iterable[FileRef]) -> None:
+        """Unchanged files are seen, at the place where they are now; nothing is written where that is the old place."""
+        places = [(_raw(ref.path), _raw(ref.name)) for ref in refs]
+        self._see(ref.name for ref in refs)
+        self._db.executemany("UPDATE file SET path = ?1 WHERE name = ?2 AND path <> ?1", places)
 
-    def forget_unseen(self, run: int) -> int:
-        """Delete files that `run` did not see; returns how many."""
-        return self._db.execute("DELETE FROM file WHERE run <> ?", (run,)).rowcount
+    def _see(self, names: Iterable[str]) -> None:
+        self._db.executemany("INSERT OR IGNORE INTO seen VALUES (?)", [(_raw(name),) for name in names])
+
+    def forget_unseen(self) -> int:
+        """Delete files that were not seen since this ledger was opened; returns how many."""
+        return self._db.execute("DELETE FROM file WHERE name NOT IN (SELECT name FROM seen)").rowcount
 
     def files(self, where: str = "1", parameters: Sequence[Any] = ()) -> Iterator[FileRow]:
         """Files in order of name; `where` is SQL on the table's columns."""
@@ -344,7 +357,10 @@ class Ledger:
     # decisions: both sides of what was not linked, named; private
 
     def replace_decisions(self, rows: Iterable[tuple[str, str, str, str]]) -> None:
-        """Replace the drop decisions (kind, real item, reason, detail naming the other side)."""
+        """Replace the drop decisions (kind, real item, reason, detail naming the other side); equal ones stay."""
+        rows = list(rows)
+        if sorted(rows) == sorted(self._db.execute("SELECT kind, item, reason, detail FROM decision")):
+            return
         with self.transaction():
             self._db.execute("DELETE FROM decision")
             self._db.executemany("INSERT OR REPLACE INTO decision VALUES (?, ?, ?, ?)", rows)

@@ -155,10 +155,8 @@ class _Run:
     # index and identity
 
     def _index(self) -> None:
-        run = int(self.ledger.meta("run", "0") or 0) + 1
-        self.ledger.set_meta("run", str(run))
         source = dicom_root(self.options.export)
-        n_found = index_export(source, self.ledger, self.executor, self.pseudonyms, run=run, progress=self.progress)
+        n_found = index_export(source, self.ledger, self.executor, self.pseudonyms, progress=self.progress)
         if not any(True for _ in self.ledger.query("SELECT 1 FROM file WHERE kind = 'image' LIMIT 1")):
             raise DataError(
                 f"{self.options.export} holds no DICOM image ({n_found} files looked at): "

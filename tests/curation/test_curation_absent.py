@@ -245,14 +245,16 @@ def test_a_ledger_of_version_1_goes_on_and_reads_what_lacked_a_uid_again(tmp_pat
     with open_ledger(tmp_path / "p") as ledger:
         kept = FileRow(FileRef("a", "/a"), "1:1", "image", None, "", "1", "2", "3", {"name": "x"})
         with ledger.transaction():
-            ledger.put_files([kept, FileRow(FileRef("b", "/b"), "1:1", "dropped", "NO_UID")], run=1)
+            ledger.put_files([kept, FileRow(FileRef("b", "/b"), "1:1", "dropped", "NO_UID")])
     database = sqlite3.connect(tmp_path / "p" / "ledger.sqlite")
     database.execute("DROP INDEX file_that_lacks")
     for column in ("binding", "lacks"):
         database.execute(f"ALTER TABLE file DROP COLUMN {column}")
+    database.execute("ALTER TABLE file ADD COLUMN run INTEGER NOT NULL DEFAULT 1")
     database.execute("UPDATE meta SET value = '1' WHERE key = 'ledger_version'")
     database.commit()
     database.close()
     with open_ledger(tmp_path / "p") as ledger:
         assert list(ledger.files()) == [kept]
+        ledger.put_files([kept])
         assert ledger.meta("ledger_version") == str(LEDGER_VERSION)

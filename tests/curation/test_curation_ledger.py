@@ -26,7 +26,7 @@ def rows() -> list[FileRow]:
 def test_what_goes_in_comes_out_in_order_of_name(tmp_path: Path):
     with open_ledger(tmp_path / "p") as ledger:
         with ledger.transaction():
-            ledger.put_files(rows(), run=1)
+            ledger.put_files(rows())
         assert list(ledger.files()) == rows()
         assert list(ledger.files("kind = ?", ("image",))) == rows()[:1]
         assert ledger.file_stamps(["b.dcm", ODD, "c"]) == {"b.dcm": "7:1", ODD: "9:2"}
@@ -34,9 +34,12 @@ def test_what_goes_in_comes_out_in_order_of_name(tmp_path: Path):
 
 def test_files_not_seen_again_are_forgotten(tmp_path: Path):
     with open_ledger(tmp_path / "p") as ledger:
-        ledger.put_files(rows(), run=1)
-        ledger.mark_seen([FileRef("b.dcm", "/elsewhere/b.dcm")], run=2)
-        assert ledger.forget_unseen(2) == 1
+        with ledger.transaction():
+            ledger.put_files(rows())
+            assert ledger.forget_unseen() == 0
+    with open_ledger(tmp_path / "p") as ledger:
+        ledger.mark_seen([FileRef("b.dcm", "/elsewhere/b.dcm")])
+        assert ledger.forget_unseen() == 1
         assert [row.ref.path for row in ledger.files()] == ["/elsewhere/b.dcm"]
 
 
@@ -55,7 +58,7 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path):
 
         def fail_half_way() -> None:
             with ledger.transaction():
-                ledger.put_files(rows(), run=1)
+                ledger.put_files(rows())
                 raise RuntimeError
 
         with pytest.raises(RuntimeError):
@@ -123,9 +126,9 @@ def test_reading_needs_no_lock_and_cannot_write(tmp_path: Path):
 def test_a_file_dropped_for_a_passing_reason_is_read_again(tmp_path: Path):
     with open_ledger(tmp_path / "p") as ledger:
         ref = FileRef("x.dcm", "/x/x.dcm")
-        ledger.put_files([FileRow(ref, "1:1", "dropped", "READ_ERROR")], run=1)
+        ledger.put_files([FileRow(ref, "1:1", "dropped", "READ_ERROR")])
         assert ledger.file_stamps(["x.dcm"]) == {}
-        ledger.put_files([FileRow(ref, "1:1", "dropped", "NOT_DICOM")], run=1)
+        ledger.put_files([FileRow(ref, "1:1", "dropped", "NOT_DICOM")])
         assert ledger.file_stamps(["x.dcm"]) == {"x.dcm": "1:1"}
 
 
@@ -149,6 +152,6 @@ def test_a_file_is_read_again_after_its_first_strike_alone(tmp_path: Path):
     poison = FileRow(FileRef("b.dcm", "/x/b.dcm"), "7:1", "dropped", "RESOURCE_LIMIT", "KilledWorker")
     with open_ledger(tmp_path / "p") as ledger:
         for known in ({}, {"b.dcm": "7:1"}):
-            ledger.put_files([poison], run=1)
+            ledger.put_files([poison])
             ledger.strike("file", "b.dcm", "7:1")
             assert ledger.file_stamps(["b.dcm"]) == known
