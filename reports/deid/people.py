@@ -19,10 +19,25 @@ from reports.deid.signs import Sign, Signs
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
+_STRANGE = 0.25
+"""Share of small words that no list has from which on a text is in a language without lists."""
+
 
 def find_people(tokens: Tokens) -> list[Finding]:
     """Names of people by their shape and by what stands around them."""
-    return list(_People(tokens).find())
+    return [*_People(tokens).find(), *_glued(tokens)]
+
+
+_GLUED = re.compile(r"[A-Z][a-z]{2,20}[A-Z][a-z]{2,20}")
+
+
+def _glued(tokens: Tokens) -> Iterator[Finding]:
+    """A given and a family name without the blank between: "JaneRoe"."""
+    for start, end, word in tokens.words:
+        if _GLUED.fullmatch(word):
+            first, second = (part.lower() for part in re.findall(r"[A-Z][a-z]+", word))
+            if is_given_name(first) and grade(second) in (Grade.NAME, Grade.UNKNOWN):
+                yield Finding(start, end, "NAME")
 
 
 class _People:
@@ -32,6 +47,9 @@ class _People:
         self._signs = Signs(tokens)
         self._runs = Runs(self._signs)
         self._text, self._words, self._gap, self._low = tokens.text, tokens.words, tokens.gap, self._signs.low
+        small = {word for _, _, word in tokens.words if len(word) > 3 and word.islower()}
+        n_strange = sum(grade(word) is Grade.UNKNOWN for word in small)
+        self._is_foreign = n_strange > _STRANGE * len(small)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
@@ -157,6 +175,8 @@ class _People:
             and (best is not Grade.BOTH or fills_line)
         ):
             return True
+        if self._is_foreign:  # that no list has a word says nothing
+            return n_sure > 0 and n_real > 1 and (run.is_given_first or fills_line)
         is_likely = n_real > 1 and (best is not Grade.BOTH or (grades[0] is Grade.UNKNOWN and is_title_case))
         is_likely = is_likely or best is Grade.NAME or (is_title_case and best is Grade.UNKNOWN and self._is_block(run))
         if is_likely and fills_line:

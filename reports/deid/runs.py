@@ -97,6 +97,8 @@ class Runs:
             return "" if gap == "'" and self._low[place] == "s" else "-"
         if GAP.fullmatch(gap):
             return "\n" if "\n" in gap else " "
+        if gap == "." and len(previous) > 2 and is_given_name(previous.lower()):
+            return "." if grade(self._low[place]) in (Grade.NAME, Grade.UNKNOWN) else ""
         if (
             gap[:1] == "."
             and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr"))
