@@ -2,6 +2,7 @@
 
     python -m benchmarks.localizer VOLUME.nii.gz LABELS.nii.gz [--names labels.json]
     python -m benchmarks.localizer --seeds 9101,9102 [--studies 50] [--rows ROWS.parquet]
+    python -m benchmarks.localizer --pool ROWS.parquet [ROWS.parquet ...]
     python -m benchmarks.localizer --cost
 
 Without arguments: the cost, then the labelled real volume where the real data lies beside the checkout. With --seeds,
@@ -261,9 +262,8 @@ def cost() -> dict[str, float]:
     }
 
 
-def summarize(rows: list[Row]) -> Row:
-    """Rates over regions, lesions and volumes, and the calibration table."""
-    frame = pd.DataFrame(rows)
+def summarize(frame: pd.DataFrame) -> Row:
+    """Rates over regions, lesions and volumes, and the calibration table, of the rows of `measure`."""
     regions = frame[frame["kind"] == "region"]
     covered = regions[regions["covered"].astype(bool)]
     located = covered[covered["located"].astype(bool)]
@@ -342,8 +342,12 @@ def main(words: Sequence[str] = ()) -> int:
     parser.add_argument("--studies", type=int, default=50, help="of each seed")
     parser.add_argument("--slabs", type=int, default=0, help="of each volume, cut besides; not mirrored")
     parser.add_argument("--rows", type=Path, help="keep what was measured, as Parquet")
+    parser.add_argument("--pool", type=Path, nargs="+", help="sum up rows that were kept")
     parser.add_argument("--cost", action="store_true")
     arguments = parser.parse_args(words)
+    if arguments.pool:
+        print(json.dumps(summarize(pd.concat([pd.read_parquet(path) for path in arguments.pool])), indent=1))
+        return 0
     if arguments.cost or not (arguments.files or arguments.seeds):
         print(json.dumps(cost()))
     if arguments.seeds:
@@ -373,7 +377,7 @@ def _report(cases: Iterable[Case], keep: Path | None, *, n_slabs: int) -> None:
     if keep is not None:
         frame.to_parquet(keep)
     print("\n" + _table(frame), file=sys.stderr)
-    summary = summarize([row for row in rows if not row.get("slab")])
+    summary = summarize(frame[~frame["slab"].eq(True)] if n_slabs else frame)
     if n_slabs:
         slabs = frame[frame["slab"].eq(True)]
         boxes = claimed(frame[frame["kind"] == "region"])

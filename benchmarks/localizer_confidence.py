@@ -3,7 +3,7 @@
     python -m benchmarks.localizer --seeds 1001,1002 --rows ROWS.parquet
     python -m benchmarks.localizer_confidence ROWS.parquet --source "demo seeds 1001 and 1002" [--write]
 
-The hit rate rises with the figure (isotonic regression), is read at ten places and lowered by `MARGINS`. Measure the
+The hit rate rises with the figure (isotonic regression), is read at ten places and lowered by `MARGIN`. Measure the
 result on seeds that had no part in it.
 """
 
@@ -23,9 +23,8 @@ from t3dkit.atomic import write_text
 
 TABLE = Path(__file__).parents[1] / "curation" / "align" / "confidence.toml"
 PLACES = (0.0, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.6, 0.8, 1.0)
-MARGINS = (0.08, 0.04)
-"""The share that is taken off at the least and the greatest figure: painted volumes are kinder than patients, most of
-all to boxes that stand on averages."""
+MARGIN = 0.03
+"""The share that is taken off: painted volumes are kinder than patients."""
 LEAST = 0.005
 """Below this share of the figures nothing was measured to speak of: what is stated falls to the half."""
 STEP = 0.004
@@ -42,7 +41,7 @@ def fit(own: np.ndarray, hit: np.ndarray) -> list[float]:
     """What to state at `PLACES`, for figures `own` (n,) of boxes that hit or not (n,)."""
     order = np.argsort(own, kind="stable")
     rates = isotonic_regression(hit[order].astype(float)).x
-    read = np.interp(PLACES, own[order], rates) * (1.0 - np.interp(PLACES, (0.0, 1.0), MARGINS))
+    read = np.interp(PLACES, own[order], rates) * (1.0 - MARGIN)
     read *= np.interp(PLACES, (0.0, np.quantile(own, LEAST)), (0.5, 1.0))
     return [round(float(value), 3) for value in _rising(read)]
 

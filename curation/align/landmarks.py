@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.align.body import Body, find_body
+from curation.align.body import Body, find_body, section_frame
 from curation.align.coarse import STEP_MM, Coarse
 from curation.align.frame import Frame, Scale, make_frame, make_scale
 from curation.align.organs import (
@@ -38,8 +38,10 @@ MARGIN_VOX = 2
 FALLBACK_TRUST = 0.95
 """Factor on every confidence when no level was seen. Such slabs of phantoms are placed as well as others (0.92 of the
 boxes of either are right), but nothing seen speaks for it."""
-LEVEL_SLAB_CHEST, LEVEL_SLAB_ABDOMEN, LEVEL_SLAB_PELVIS = 14.7, 21.5, 26.5
-"""Middle of a slab that shows no level: between carina and dome, recess and crest, crest and ischium."""
+LEVEL_SLAB_CHEST, LEVEL_SLAB_RIBS, LEVEL_SLAB_LOINS, LEVEL_SLAB_PELVIS = 14.7, 20.0, 21.5, 26.5
+"""Middle of a slab that shows no level: between carina and dome; below the lungs with ribs, without; in the pelvis."""
+FLANK, MIN_RIB_VOXELS = 0.6, 3
+"""Bone farther out than this share of the half width, so many voxels of a slice, is ribs."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,18 @@ def _scale_of_slab(body: Body, thorax: Thorax, skeleton: Skeleton) -> Scale | No
     if skeleton.spine is None or float(np.median(widths)) < MIN_TRUNK_MM:
         return None
     n_z = body.lean.shape[2]
-    level = LEVEL_SLAB_CHEST if thorax.base is not None else LEVEL_SLAB_ABDOMEN
-    if skeleton.pelvis_top is not None and thorax.base is None:
+    if thorax.base is not None:
+        level = LEVEL_SLAB_CHEST
+    elif skeleton.pelvis_top is not None:
         level = LEVEL_SLAB_PELVIS
+    else:
+        level = LEVEL_SLAB_RIBS if _has_ribs(body, skeleton.bone, skeleton.spine.x) else LEVEL_SLAB_LOINS
     return make_scale({level: n_z / 2})
+
+
+def _has_ribs(body: Body, bone: np.ndarray, middle: np.ndarray) -> bool:
+    """Whether most slices show bone in the flanks."""
+    half = section_frame(body.lean)[1]
+    off = np.abs(np.arange(bone.shape[0])[:, None] - middle[None, :])  # (x, z)
+    in_flanks = (bone & (off > FLANK * half)[:, None, :]).sum(axis=(0, 1))
+    return bool(np.mean(in_flanks >= MIN_RIB_VOXELS) > 0.5)
