@@ -94,7 +94,8 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
 def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
     source = existing_path(arguments.source, what="reports")
     out = _out_path(arguments.out)
-    settings = replace(_settings(arguments), model=arguments.model)
+    model = _installed(arguments.model, progress)
+    settings = replace(_settings(arguments), model=model)
     with (
         table_sink(out, SENTENCES) as sentences,
         table_sink(_beside(out, "reports"), REPORTS) as reports,
@@ -103,7 +104,19 @@ def _parse(arguments: argparse.Namespace, progress: Progress) -> Summary:
         corpus = Corpus(sentences=sentences, reports=reports, entities=entities)
         parse_source(source, settings, progress, corpus)
     write_table(_beside(out, "dropped"), corpus.dropped, DROPPED, sort_by=("reason", "item_id"))
-    return _summary(corpus, out) | ({"entities": len(corpus.entities)} if arguments.model else {})
+    if not corpus.n_rows:
+        progress.say(f"{arguments.source} holds no report: the tables are empty")
+    return _summary(corpus, out) | ({"entities": len(corpus.entities)} if model else {})
+
+
+def _installed(model: str, progress: Progress) -> str:
+    """`model`, or nothing, said once, where it is not installed: all else works without one."""
+    from spacy.util import is_package
+
+    if not model or Path(model).exists() or is_package(model):
+        return model
+    progress.say(f"spaCy model {model!r} is not installed: no entities are written, all else is")
+    return ""
 
 
 def _entity_sink(out: Path, *, is_wanted: bool) -> AbstractContextManager[Sink]:

@@ -33,10 +33,9 @@ def test_what_goes_in_comes_out_in_order_of_name(tmp_path: Path):
 
 
 def test_files_not_seen_again_are_forgotten(tmp_path: Path):
-    with open_ledger(tmp_path / "p") as ledger:
-        with ledger.transaction():
-            ledger.put_files(rows())
-            assert ledger.forget_unseen() == 0
+    with open_ledger(tmp_path / "p") as ledger, ledger.transaction():
+        ledger.put_files(rows())
+        assert ledger.forget_unseen() == 0
     with open_ledger(tmp_path / "p") as ledger:
         ledger.mark_seen([FileRef("b.dcm", "/elsewhere/b.dcm")])
         assert ledger.forget_unseen() == 1

@@ -105,13 +105,16 @@ def test_without_a_model_no_entity_table_is_written(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "o.entities.parquet").exists()
 
 
-def test_a_model_that_is_not_there_is_said_before_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_installed_is_said_once_and_the_rest_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ConfigError, match="en_core_sci_none"):
         parse_report(TEXT, language="en", model="en_core_sci_none")
     (tmp_path / "A1.txt").write_text(TEXT)
     words = ["parse", str(tmp_path / "A1.txt"), "--out", str(tmp_path / "o.parquet"), "--model", "en_core_sci_none"]
-    assert main(words) == 2
-    assert "en_core_sci_none" in capsys.readouterr().err
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert err.count("en_core_sci_none") == 1
+    assert json.loads(out)["sentences"] > 0
+    assert not (tmp_path / "o.entities.parquet").exists()
 
 
 def test_spacy_finds_the_components_by_entry_point() -> None:
