@@ -40,8 +40,8 @@ SHORT = {
     "hila": "mediastinum",
 }  # fmt: skip
 KINDS = {"w": "written", "n": "independent", "x": "styles"}
-"""First letter of a written report's id: by the author of the rules, by one who had not seen them, or written to tune rules on and
-never scored (``tests/reports/styles``)."""
+"""First letter of a written report's id: by the author of the rules, by one who had not seen them, or written to tune
+rules on and never scored (``tests/reports/styles``)."""
 _NUMBERED = {"seg": "liver_segment_", "rl": "rib_left_", "rr": "rib_right_"}
 _SIDES: dict[str, Laterality] = {"L": "left", "R": "right", "B": "bilateral"}
 _EDGE = " ,\n"

@@ -112,7 +112,8 @@ def _rules(language: str) -> _Rules:
 def _neutral(table: Mapping[str, Any], scope: Mapping[str, Any]) -> Neutral:
     return Neutral(
         frozenset(table["empty"].split()),
-        *map(frozenset, (table["opens"], table["asks"], scope["verbs"], table["advised"], table["examinations"], table["settings"])),
+        *map(frozenset, (table["opens"], table["asks"], scope["verbs"])),
+        *map(frozenset, (table["advised"], table["examinations"], table["settings"])),
     )
 
 
@@ -247,7 +248,8 @@ def _judge_finding(
     acting = {role for cue in cues for role in cue.value if _reaches(role, cue, finding, words, breaks, rules)}
     if "uncertain over" in acting:
         return "uncertain"
-    if acting & {"absent pre", "absent post"} or _is_denied_subject(finding, words, breaks, rules) or any(_is_called_normal(finding, hit, words, rules) for hit in normal):
+    is_denied = bool(acting & {"absent pre", "absent post"}) or _is_denied_subject(finding, words, breaks, rules)
+    if is_denied or any(_is_called_normal(finding, hit, words, rules) for hit in normal):
         return "absent"
     return "uncertain" if acting & {"uncertain pre", "uncertain post"} else "present"
 
@@ -332,4 +334,3 @@ def _is_denied_participle(cue: Hit[frozenset[str]], words: Sequence[Word], rules
     following = words[cue.end].lower
     is_bare = cue.end - cue.start == 1 and words[cue.start].lower in rules.not_words
     return is_bare and following.endswith("ed") and following not in rules.not_denied
-

@@ -161,7 +161,7 @@ def _stopped_heading(line: str, language: str) -> Heading | None:
 def _heading_behind_value(
     line: str, low: int, colon: int, lists: Lists, *, any_case: bool
 ) -> tuple[int, str, Resolved | None]:
-    """The known heading behind the text of the one before: "MRN" in "Patient: Jane Doe MRN: 123", "INDICATION: pain TECHNIQUE: CT".
+    """The known heading behind the text of the one before: "MRN" in "Patient: Jane Doe MRN: 123".
 
     Behind a narrative only one in capitals, or a chief one, is taken for a heading, unless `any_case`.
     """
@@ -207,7 +207,8 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
         resolved = resolve(words, True, lists) if len(words) <= MAX_HEADING else None
         return resolved or (Resolved("neutral", "findings") if is_label(words, lists.language) else None)
-    known = known_heading(words.lower(), lists) or known_heading(_DATE_BEHIND.sub("", words).strip(_EDGE).lower(), lists)
+    undated = _DATE_BEHIND.sub("", words).strip(_EDGE)
+    known = known_heading(words.lower(), lists) or known_heading(undated.lower(), lists)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
     if is_named_examination(words, lists.language):

@@ -15,7 +15,9 @@ _WORDS = dict(
 _NUMBER = r"(?:\d{1,4}(?:[.,]\d{1,2})?|\.\d{1,2})"
 _UNIT = r"(?:millimet(?:er|re)s?|centimet(?:er|re)s?|mms?|cms?)(?![\w²³^/]|\s?(?:2|3|squared|cubed)\b)"
 _JOINT = r"\s{0,2}(?:x|X|×|by|\*|-|to|and)\s{0,2}"
-_AXIS = r"(?: ?\((?:AP|TR|TV|CC|SI|ML|RL|LR|[LWHDT]|transverse|craniocaudal|anteroposterior)\)| (?:AP|TR|TV|CC|SI|ML)\b)?"
+_AXIS = (
+    r"(?: ?\((?:AP|TR|TV|CC|SI|ML|RL|LR|[LWHDT]|transverse|craniocaudal|anteroposterior)\)| (?:AP|TR|TV|CC|SI|ML)\b)?"
+)
 _PART = rf"{_NUMBER}(?:[ -]?{_UNIT})?{_AXIS}(?:[ -]?{_UNIT})?"
 _AXES = re.compile(_AXIS, re.IGNORECASE)
 _LENGTH = re.compile(rf"(?<![\w.,/]){_PART}(?:{_JOINT}{_PART}){{0,3}}", re.IGNORECASE)

@@ -123,7 +123,7 @@ def _sections(cleaned: Cleaned, blocks: list[Block]) -> tuple[Section, ...]:
     ends = [block.start for block in openers[1:]] + [len(cleaned.text)]
     sections: list[Section] = []
     for block, end in zip(openers, ends, strict=False):  # no opener at all in an empty text
-        # a section that an organ sub-heading opens keeps it if it stands on the line of its text: its words are findings
+        # a section that an organ sub-heading opens keeps it if its text is on the same line: its words are findings
         is_inline = cleaned.text[block.body : block.body + 1] != BREAK
         is_organ = block.context and block.section == "findings" and not block.heading.lower().endswith("findings")
         start = block.start if is_organ and is_inline else block.body

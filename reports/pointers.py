@@ -28,7 +28,8 @@ _BEHIND_LENGTH = re.compile(
 _BEHIND_LESION = re.compile(
     r"\b(?:nodul|mass|lesion|cyst|stone|calcul|node|opacit|foc[iu]|collection|aneurysm|fracture|abscess|polyp|thromb|defect"
     r"|hypodens|densit|metastas|granuloma|adenoma|hemangioma|infarct|hematoma|consolidation|tumou?r|lymph)[a-z]{0,8}"
-    r"(?:,? (?!positive|negative|involved|score|grade|ratio)[a-z]{1,20}){0,8},? [(\[](\d|1\d|20)(?:[/:]|, )([2-9]\d|\d{3,4})[)\]]",
+    r"(?:,? (?!positive|negative|involved|score|grade|ratio)[a-z]{1,20}){0,8},? "
+    r"[(\[](\d|1\d|20)(?:[/:]|, )([2-9]\d|\d{3,4})[)\]]",
     re.IGNORECASE,
 )
 """In brackets straight behind what is to be seen there; a score or a ratio stands behind other words."""

@@ -138,10 +138,10 @@ def _as_findings(found: list[Heading], text: str) -> list[Heading]:
 
 
 def _is_text_of(heading: Heading, before: Heading | None, text: str) -> bool:
-    """Whether a title without colon is the text of the heading straight above: "Technique", below it "CT angiography"."""
+    """Whether a title without colon is the text of the heading above it: "Technique", then "CT angiography"."""
     if before is None or heading.has_colon or before.resolved.kind != "section":
         return False
-    is_below = not text[before.body : heading.start].strip(" ") or text[before.body : heading.start].strip(" ") == BREAK
+    is_below = text[before.body : heading.start].strip(" ") in ("", BREAK)
     return is_below and before.resolved.name in ("technique", "comparison", "indication", "history")
 
 

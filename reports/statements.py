@@ -52,7 +52,7 @@ def states_something(marked: Marked, neutral: Neutral, *, is_doubtful: bool) -> 
 
     In one that doubts (`is_doubtful`) only a statement with no cue in it counts, or what stands before a question.
     """
-    words, n = marked.words, len(marked.words)
+    n = len(marked.words)
     starts = _starts(marked, neutral)
     ends = sorted({*starts[1:], *(marked.breaks - (marked.restarts - set(starts))), n})
     return any(
@@ -63,9 +63,9 @@ def states_something(marked: Marked, neutral: Neutral, *, is_doubtful: bool) -> 
 
 
 def _starts(marked: Marked, neutral: Neutral) -> list[int]:
-    """Where statements begin; a restart behind no verb and no cue goes on with a list ("Both ACAs and the arch are patent")."""
+    """Where statements begin; behind no verb and no cue a list goes on: "Both ACAs and the arch are patent"."""
     words, opened = marked.words, {i + 1 for i in marked.breaks if marked.words[i].lower in neutral.opens}
-    judged = [hit.start for hit in (*marked.cues, *marked.normal)]
+    judged = [*(hit.start for hit in marked.cues), *(hit.start for hit in marked.normal)]
     starts = [0]
     for start in sorted(opened | marked.restarts):
         is_said = any(word.lower in neutral.verbs for word in words[starts[-1] : start])

@@ -151,9 +151,13 @@ def tag_sentence(
 
 
 def _is_about_heading(
-    mentions: Mentions, strong: Sequence[tuple[Mention, set[str]]], words: Sequence[Word], body_start: int, small: Grammar
+    mentions: Mentions,
+    strong: Sequence[tuple[Mention, set[str]]],
+    words: Sequence[Word],
+    body_start: int,
+    small: Grammar,
 ) -> bool:
-    """Whether a finding with no place of its own comes before the first place: "Gallbladder: Oedema, from the liver"."""
+    """Whether a finding with no place of its own comes before the first place: "Liver: Gas, in the veins"."""
     first = min((m.start for m, _ in strong), default=0)
     return any(
         body_start <= start and end <= first and any(w.lower in small.separators for w in words[end:first])

@@ -105,6 +105,15 @@ HOSTILE += [
     "HISTORY: x\n\n",
     "may ",
     "none ",
+    "nodule left (3, 87",
+    "nodule, a b c d e f g h ",
+    "5 (AP) x ",
+    "Fall AGE: COMPARISON: ",
+    "ARCH AND VALVE\nx\n",
+    "Lungs\nx\n\n",
+    "mass it did not ",
+    "mass a b c d e f g does not ",
+    "a the and the arch and ",
 ]
 
 

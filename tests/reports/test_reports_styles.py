@@ -1,7 +1,8 @@
 """Whole reports and sentences in other institutions' styles, labelled before the parser was run on them, then tuned on.
 
-The reports are in ``styles``, the sentences in ``region_sentences.txt``, both with the labels of the gold set (`benchmarks.reports_gold_files`);
-none of it is from the gold set, and what it scores says how well the rules fit it, not how well they read what they never saw.
+The reports are in ``styles``, the sentences in ``region_sentences.txt``, both with the labels of the gold set
+(`benchmarks.reports_gold_files`); none of it is from the gold set, and what it scores says how well the rules fit it,
+not how well they read what they never saw.
 """
 
 from __future__ import annotations
