@@ -217,6 +217,7 @@ def _measured(model: nn.ModuleDict, held: Batcher, truth: Truth, seed: int) -> d
     return {
         name: statistic_interval(macro(columns), len(names), n=100, seed=seed) | {"classes": len(columns)}
         for name, columns in sides.items()
+        if len(columns)
     }
 
 
