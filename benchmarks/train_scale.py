@@ -5,8 +5,8 @@
 
 ``make`` joins curated data sets (with their label maps and findings) into one whose voxels are `factor` times larger,
 by averaging: at 4 mm a crop of 32 voxels holds an organ, and a volume costs an eighth. ``bound`` trains the encoder of
-the CPU scale *with labels*, on the crops that pre-training draws: to name the region a crop was drawn on, and whether
-its sentence states a finding. No pre-training without labels can be expected to do better than that.
+the CPU scale *with labels*, on the crops that pre-training draws: to say which regions a crop covers, and which kinds
+of lesion lie in it. No pre-training without labels can be expected to do better than that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ import torch
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
-from curation.contract import FINDINGS, TABLES, Dataset, affine_of
+from curation.contract import FINDINGS, TABLES, Dataset, affine_of, best_boxes
 from t3dkit.atomic import write_json
 from t3dkit.tables import write_table
 from train.batch import Batcher
 from train.bench import HELD_OUT
-from train.catalogue import read_catalogue
+from train.catalogue import Box, read_catalogue
 from train.config import load_config
-from train.crops import Draw
+from train.crops import Draw, covered_fraction
 from train.intervals import statistic_interval
 from train.networks import build_backbone
 from train.reader import VolumeStore, map_nifti
@@ -40,6 +40,10 @@ from train.text import train_tokens
 BATCH, RATE = 16, 2e-3
 HELD_OUT_BATCHES = 40
 SHOWN_EVERY = 250
+LEAST_CASES = 5
+"""Held-out crops with and without, for a class to be measured."""
+COVERED = 0.5
+"""Share of what a crop could hold of a region, from which on it covers it."""
 
 
 def make(out: Path, sources: list[Path], factor: int) -> dict[str, Any]:
@@ -123,10 +127,10 @@ def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[
     sides = [read_catalogue(dataset, splits, config.crop) for splits in (("train",), HELD_OUT)]
     tokens = train_tokens([one.text for one in sides[0].sentences], config.text)
     train, held = (Batcher(side, store, tokens, config) for side in sides)
-    regions = sorted({region for one in sides[0].located for region, _ in one.boxes})
+    truth = Truth(dataset, store, sorted({region for one in sides[0].located for region, _ in one.boxes}))
     torch.manual_seed(seed)
     backbone = build_backbone(config.image).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    model = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(2 * backbone.width, len(regions) + 1)})
+    model = nn.ModuleDict({"backbone": backbone, "head": nn.Linear(2 * backbone.width, len(truth.names))})
     optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
     first = 0
@@ -138,7 +142,8 @@ def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[
         first = state["step"]
     for step in range(first, steps):
         batch = train.make(step, range(BATCH), BATCH)
-        loss = _loss(model, batch.views[:, 0], *_targets(train, batch.draws, regions))
+        logits = _logits(model, batch.views[:, 0])
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, truth.of(batch.draws))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -148,16 +153,37 @@ def bound(root: Path, steps: int, seed: int, kept: Path | None, words: Sequence[
             whole = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(whole | {"schedule": schedule.state_dict()}, kept)
         if step % SHOWN_EVERY == SHOWN_EVERY - 1:
-            row = {"step": step + 1, "loss": float(loss.detach()), **_measured(model, held, regions, seed)}
+            row = {"step": step + 1, "loss": float(loss.detach()), **_measured(model, held, truth, seed)}
             print(json.dumps(row), file=sys.stderr, flush=True)
-    return _measured(model, held, regions, seed) | {"steps": steps, "patients": sides[0].n_patients}
+    return _measured(model, held, truth, seed) | {"steps": steps, "patients": sides[0].n_patients}
 
 
-def _targets(batcher: Batcher, draws: tuple[Draw, ...], regions: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(b,) region of each draw, -1 where train has it not, and (b,) whether its sentence states a finding."""
-    place = {name: index for index, name in enumerate(regions)}
-    region = torch.tensor([place.get(drawn.region, -1) for drawn in draws])
-    return region, torch.tensor([float(batcher.sentence(drawn).is_abnormal) for drawn in draws])
+class Truth:
+    """What a crop shows, by the labels: regions it covers enough of, kinds of lesion with a voxel in it."""
+
+    def __init__(self, dataset: Dataset, store: VolumeStore, regions: list[str]) -> None:
+        kinds = dataset.label_names("lesions")
+        self.store, self.n_regions, self.names = store, len(regions), [*regions, *kinds.values()]
+        self.column = {value: self.n_regions + place for place, value in enumerate(kinds)}
+        self.boxes: dict[str, list[tuple[int, Box]]] = {}
+        for (volume_id, region), row in best_boxes(dataset.rows("regions")).items():
+            if region in regions:
+                i, j, k = row["start_ijk"]
+                di, dj, dk = row["size_ijk"]
+                box = Box((i, j, k), (i + di, j + dj, k + dk))
+                self.boxes.setdefault(volume_id, []).append((regions.index(region), box))
+
+    def of(self, draws: Sequence[Draw]) -> torch.Tensor:
+        """(b, classes) float32, 0 or 1, of the first views."""
+        found = torch.zeros(len(draws), len(self.names))
+        for row, drawn in enumerate(draws):
+            start, size = drawn.views[0].start_ijk, drawn.size_vox
+            for column, box in self.boxes.get(drawn.volume_id, ()):
+                found[row, column] = float(covered_fraction(box, start, size) >= COVERED)
+            lesions = self.store.label_crop("lesions", drawn.volume_id, start, size)
+            for value in np.unique(lesions[lesions > 0]) if lesions is not None else ():
+                found[row, self.column[int(value)]] = 1.0
+        return found
 
 
 def _logits(model: nn.ModuleDict, crops: torch.Tensor) -> torch.Tensor:
@@ -165,36 +191,34 @@ def _logits(model: nn.ModuleDict, crops: torch.Tensor) -> torch.Tensor:
     return model["head"](torch.cat([places.mean(dim=2), places.amax(dim=2)], dim=1))
 
 
-def _loss(model: nn.ModuleDict, crops: torch.Tensor, region: torch.Tensor, abnormal: torch.Tensor) -> torch.Tensor:
-    logits = _logits(model, crops)
-    named = nn.functional.cross_entropy(logits[:, :-1], region, ignore_index=-1)
-    return named + nn.functional.binary_cross_entropy_with_logits(logits[:, -1], abnormal)
-
-
 @torch.no_grad()
-def _measured(model: nn.ModuleDict, held: Batcher, regions: list[str], seed: int) -> dict[str, Any]:
-    rows = []
+def _measured(model: nn.ModuleDict, held: Batcher, truth: Truth, seed: int) -> dict[str, Any]:
+    """Mean AUROC over regions and over kinds of lesion, each with its interval over patients."""
+    patients, wanted, given = [], [], []
     for step in range(HELD_OUT_BATCHES):
         batch = held.make(step, range(BATCH), BATCH)
-        logits, (region, abnormal) = _logits(model, batch.clean), _targets(held, batch.draws, regions)
-        hit = (logits[:, :-1].argmax(dim=1) == region).float()
-        patients = [held.sentence(drawn).patient_id for drawn in batch.draws]
-        rows += list(zip(patients, hit.tolist(), abnormal.tolist(), logits[:, -1].tolist(), strict=True))
-    names = sorted({row[0] for row in rows})
-    of_patient = [np.array([row[1:] for row in rows if row[0] == name]) for name in names]
+        patients += [held.sentence(drawn).patient_id for drawn in batch.draws]
+        wanted.append(truth.of(batch.draws).numpy())
+        given.append(_logits(model, batch.clean).numpy())
+    y, score = np.concatenate(wanted), np.concatenate(given)
+    names, place = np.unique(patients, return_inverse=True)
+    rows_of = [np.flatnonzero(place == index) for index in range(len(names))]
 
-    def chosen(drawn: np.ndarray) -> np.ndarray:
-        return np.concatenate([of_patient[int(i)] for i in drawn])
+    def macro(columns: np.ndarray) -> Callable[[np.ndarray], float]:
+        def auroc(drawn: np.ndarray) -> float:
+            rows = np.concatenate([rows_of[int(index)] for index in drawn])
+            known = [c for c in columns if 0 < y[rows, c].sum() < len(rows)]
+            return float(np.mean([roc_auc_score(y[rows, c], score[rows, c]) for c in known])) if known else float("nan")
 
-    def auroc(drawn: np.ndarray) -> float:
-        table = chosen(drawn)
-        return float(roc_auc_score(table[:, 1], table[:, 2]))
+        return auroc
 
-    def right(drawn: np.ndarray) -> float:
-        return float(chosen(drawn)[:, 0].mean())
-
-    found = {"region_right": right, "abnormal_auroc": auroc}
-    return {name: statistic_interval(one, len(names), n=200, seed=seed) for name, one in found.items()}
+    often = np.flatnonzero(np.minimum(y.sum(axis=0), (1 - y).sum(axis=0)) >= LEAST_CASES)
+    sides = {"regions": often[often < truth.n_regions], "lesions": often[often >= truth.n_regions]}
+    return {
+        name: statistic_interval(macro(columns), len(names), n=100, seed=seed) | {"classes": len(columns)}
+        for name, columns in sides.items()
+        if len(columns)
+    }
 
 
 def main(words: list[str] | None = None) -> int:

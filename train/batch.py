@@ -106,8 +106,9 @@ class Batcher:
             corrupted = corrupt(crops[0], corruption, fill=self.config.corruption.fill)
             images = (views, crops[0][None], corrupted[None], corruption.hidden[None])
             rows.append((*images, *self.encode(self.sentences(drawn))))
-        arrays: Any = [torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)]
-        return Batch(*arrays, tuple(drawn for drawn, _, _ in made))
+        columns: list[Any] = [torch.from_numpy(np.stack(parts)) for parts in zip(*rows, strict=True)]
+        columns.append(tuple(drawn for drawn, _, _ in made))
+        return Batch(*columns)
 
     def corruption(self, drawn: Draw, rng: np.random.Generator) -> Corruption:
         """What is hidden of the first view."""
