@@ -23,6 +23,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,10 @@ class Cost:
     phases_cpu_s: float
     stages_cpu_s: float
     total_cpu_s: float
+    driver_cpu_s: float = 0.0
+    """Of `phases_cpu_s`, what this process took."""
+    loops_cpu_s: float = 0.0
+    """Of the workers' main threads, which run Dask and no stage."""
     start_cpu_s: float = 0.0
     """Of the fork server and the workers, until they are ready."""
     is_finished: bool = True
@@ -68,7 +73,7 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int, l
     from curation.config import read_config
     from t3dkit.progress import Progress
 
-    stages = phases = start = 0.0
+    stages = phases = driver = loops = start = 0.0
     counted: list[Any] = []
 
     def counting(function: Callable[..., Any], argument: Any) -> Any:
@@ -86,23 +91,27 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int, l
 
     @contextlib.contextmanager
     def opened(**words: Any) -> Iterator[Any]:
-        nonlocal start
+        nonlocal start, loops
         before = time.process_time()
         with open_executor(**words) as executor:
             if workers > 1:
                 counted.extend(psutil.Process(pid) for pid in executor.client.run(os.getpid).values())
                 start = time.process_time() - before
                 start += sum(sum(one.cpu_times()[:2]) for one in psutil.Process().children(recursive=True))
+                loops = -sum(executor.client.run(main_thread_cpu_s).values())
             yield executor
+            if workers > 1:
+                loops += sum(executor.client.run(main_thread_cpu_s).values())
 
     def phase(method: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*arguments: Any) -> Any:
-            nonlocal phases
-            before = processes_cpu_s()
+            nonlocal phases, driver
+            before, own = processes_cpu_s(), time.process_time()
             try:
                 return method(*arguments)
             finally:
                 phases += processes_cpu_s() - before
+                driver += time.process_time() - own
 
         return measured
 
@@ -127,7 +136,7 @@ def curated(export: Path, dataset: Path, config: Path | None, *, workers: int, l
         curation.executor.guarded, curation.run.open_executor = guarded, open_executor
     assert summary["exit_code"] == 0, summary["counts"]
     wall, total = time.monotonic() - began, time.process_time() - began_cpu
-    return Cost(wall, summary["seconds"]["studies"], phases, stages, total, start, is_finished)
+    return Cost(wall, summary["seconds"]["studies"], phases, stages, total, driver, loops, start, is_finished)
 
 
 def overhead(export: Path, config: Path | None, work: Path, n_repeats: int) -> Iterator[str]:
@@ -146,10 +155,18 @@ def overhead(export: Path, config: Path | None, work: Path, n_repeats: int) -> I
     yield f"| the stages, in a loop | {stages:.1f} | |"
     yield f"| one process, with the ledger | {one:.1f} | {100 * (one / stages - 1):.1f} % |"
     yield f"| Dask, two workers, with the ledger | {two:.1f} | {100 * (two / stages - 1):.1f} % |"
+    own = [cost.driver_cpu_s + cost.loops_cpu_s for cost in spread]
+    yield f"| ... of which the driver and the workers' loops | {median(own):.1f} | {100 * median(own) / stages:.1f} % |"
     yield f"\nStarting the two workers: {spread[0].start_cpu_s:.1f} processor seconds, once, not in the table."
     ratios = [a.studies_wall_s / b.studies_wall_s for a, b in zip(serial, spread, strict=True)]
     yield f"\nTwo workers are {median(ratios):.2f}x one by the clock over the studies ({n_repeats} pairs of runs, load "
     yield f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} processors)."
+
+
+def main_thread_cpu_s() -> float:
+    """Processor seconds of the main thread of the process that calls it (proc(5): schedstat)."""
+    thread = threading.main_thread().native_id
+    return int(Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii").split()[0]) / 1e9
 
 
 def warm_up(export: Path, config: Path | None, work: Path) -> None:

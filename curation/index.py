@@ -31,11 +31,17 @@ _DATE = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])")
 
 
 @dataclass(frozen=True)
-class IndexedFile:
-    """What a worker answers for one file; travels back to the driver, which alone writes the ledger."""
+class IndexedFiles:
+    """What a worker answers for some files; travels back to the driver, which alone writes the ledger.
 
-    row: FileRow
-    identifiers: tuple[tuple[str, str, str], ...] = ()
+    Parameters
+    ----------
+    identifiers : list of (owner, kind, value)
+        Of all the files, each once: the files of a series say the same.
+    """
+
+    rows: list[FileRow]
+    identifiers: list[tuple[str, str, str]]
 
 
 def dicom_root(export: Path) -> Path:
@@ -77,13 +83,14 @@ def index_export(
                 return
             if isinstance(outcome, Failure):
                 ref, stamp = files[0]
-                outcome = [IndexedFile(FileRow(ref, stamp, "dropped", LIMIT, outcome.kind))]
+                outcome = IndexedFiles([FileRow(ref, stamp, "dropped", LIMIT, outcome.kind)], [])
             with ledger.transaction():
-                ledger.put_files([indexed.row for indexed in outcome])
-                for row in (indexed.row for indexed in outcome if indexed.row.reason == LIMIT):
-                    ledger.strike("file", row.ref.name, row.stamp)
-                ledger.put_identifiers(row for indexed in outcome for row in indexed.identifiers)
-            task.advance(len(outcome), dropped=sum(indexed.row.kind == "dropped" for indexed in outcome))
+                ledger.put_files(outcome.rows)
+                for row in outcome.rows:
+                    if row.reason == LIMIT:
+                        ledger.strike("file", row.ref.name, row.stamp)
+                ledger.put_identifiers(outcome.identifiers)
+            task.advance(len(files), dropped=sum(row.kind == "dropped" for row in outcome.rows))
 
         for key, outcome in executor.run(index_chunk, chunks()):
             keep(key, outcome)
@@ -97,9 +104,10 @@ def index_export(
     return n_found
 
 
-def index_chunk(files: Sequence[tuple[FileRef, str]]) -> list[IndexedFile]:
+def index_chunk(files: Sequence[tuple[FileRef, str]]) -> IndexedFiles:
     """Read the headers of some files, each with its stamp; runs in a worker."""
-    return [_index_file(ref, stamp) for ref, stamp in files]
+    identifiers: set[tuple[str, str, str]] = set()
+    return IndexedFiles([_index_file(ref, stamp, identifiers) for ref, stamp in files], sorted(identifiers))
 
 
 def stamp_of(ref: FileRef) -> str:
@@ -132,7 +140,8 @@ def _changed(batch: Sequence[FileRef | FileDrop], ledger: Ledger) -> list[tuple[
     return [(ref, stamps[ref.name]) for ref in refs if ref.name not in seen]
 
 
-def _index_file(ref: FileRef, stamp: str) -> IndexedFile:
+def _index_file(ref: FileRef, stamp: str, identifiers: set[tuple[str, str, str]]) -> FileRow:
+    """The row of one file; what it says of a patient is added to `identifiers`."""
     from volumes.index import read_instance
     from volumes.missing_uids import name_instance
 
@@ -147,12 +156,13 @@ def _index_file(ref: FileRef, stamp: str) -> IndexedFile:
     lacks = lacks_of(answer, named)
     if row.reason is None and lacks["missing"]:
         row = replace(row, binding=binding_of(answer), lacks=lacks)
-    return IndexedFile(row, tuple(_identifiers(answer)))
+    identifiers.update(_identifiers(answer))
+    return row
 
 
-def _dropped(drop: FileDrop, stamp: str) -> IndexedFile:
+def _dropped(drop: FileDrop, stamp: str) -> FileRow:
     series_uid = drop.series_instance_uid or None
-    return IndexedFile(FileRow(drop.file, stamp, "dropped", str(drop.reason), drop.detail, series_uid=series_uid))
+    return FileRow(drop.file, stamp, "dropped", str(drop.reason), drop.detail, series_uid=series_uid)
 
 
 def _file_row(instance: Instance, stamp: str) -> FileRow:
