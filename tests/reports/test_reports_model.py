@@ -105,7 +105,9 @@ def test_without_a_model_no_entity_table_is_written(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "o.entities.parquet").exists()
 
 
-def test_a_model_that_is_not_installed_is_said_once_and_the_rest_is_done(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_is_not_installed_is_said_once_and_the_rest_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ConfigError, match="en_core_sci_none"):
         parse_report(TEXT, language="en", model="en_core_sci_none")
     (tmp_path / "A1.txt").write_text(TEXT)
