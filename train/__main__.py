@@ -67,6 +67,8 @@ def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
         config = load_config(arguments.config, _words(arguments))
     elif not (arguments.out / "config.json").is_file():
         config = load_config()  # nothing to resume yet: the first start of a job that may be restarted
+    if arguments.resume and not (arguments.out / "config.json").is_file():
+        progress.say(f"{arguments.out} holds no run to go on with: starting one")
     return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
 
 

@@ -51,6 +51,7 @@ def write_report(path: Path, bench: Bench, metrics: Mapping[str, Any]) -> None:
         f'<p class="note">{metrics["n_train_patients"]} patients trained on, {metrics["n_held_out_patients"]} held '
         "out. Intervals are 95 %, resampled by patient unless said otherwise.</p>",
         _verdicts(metrics["results"]),
+        *(f'<p class="note">Not measured: {html.escape(one)}</p>' for one in metrics["not_measured"].values()),
         "<h2>Losses</h2>",
         _picture(curves(bench.run.history()), "loss terms by step"),
         "<h2>Held-out crops</h2>",

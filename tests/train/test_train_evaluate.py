@@ -61,6 +61,7 @@ def metrics(run: Path, tiny_dataset: Path) -> dict[str, Any]:
 
 def test_every_task_answers(metrics: dict[str, Any]) -> None:
     assert set(metrics["results"]) == set(TASKS)
+    assert "random-crops" in metrics["not_measured"]["random_crops"]
     skipped = {name for name, result in metrics["results"].items() if "skipped" in result}
     assert skipped <= {"lesions", "findings"}
     assert metrics["n_held_out_patients"] == 4
