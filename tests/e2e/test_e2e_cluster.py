@@ -177,6 +177,7 @@ def test_machines_that_talk_over_tls_give_the_same_bytes(
     require_silent(*logs.values())
 
 
+@pytest.mark.timeout(600)  # six processes of Dask start, which a busy machine of two cores draws out
 def test_the_slurm_recipe_asks_for_workers_and_gives_the_same_bytes(
     export: Path, expected: str, settings: Path, tmp_path: Path
 ):
