@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from itertools import chain
 
 from reports.deid.findings import Finding
-from reports.deid.tokens import Tokens
+from reports.deid.tokens import Tokens, matches_at
 from reports.deid.words import words
 
 _UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
@@ -75,6 +75,8 @@ _MONTH_YEAR = re.compile(
 )
 _YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0-2])(?![\w/-]|\.\d){_UNIT}")
 _ANY_YEAR = re.compile(_YEAR)
+_ANY_MONTH_YEAR = re.compile(rf"\d[/.-]{_YEAR}")
+_ANY_SLASHED = re.compile(rf"\d/\d{{1,2}}/{_YEAR}")
 _ANY_SLASH = re.compile(r"\d/\d")
 _ANY_ROMAN = re.compile(r"\d(?:\.? |[./-])[IVX]{1,4}(?:\.? |[./-])\d\d")
 _ANY_DASHED = re.compile(r"\d-\d{1,2}-\d\d")
@@ -192,7 +194,7 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
     if has_slash or has_year:
-        yield from _slashed(text, year)
+        yield from _slashed(tokens, year)
     yield from _worded(tokens, year)
 
 
@@ -220,16 +222,20 @@ def _spaced(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator
     yield from _ambiguous(match, order, known)
 
 
-def _slashed(text: str, year: int) -> Iterator[_Form]:
+def _slashed(tokens: Tokens, year: int) -> Iterator[_Form]:
     """Dates that lack their day or their year."""
-    for match in _MONTH_YEAR.finditer(text):
+    text = tokens.text
+    for match in _MONTH_YEAR.finditer(text) if _ANY_MONTH_YEAR.search(tokens.numerals) else ():
         month = match["m"] or match["n"]
         yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
-    for match in chain(_CUED_DAY.finditer(text), _NAMED_DAY.finditer(text)):
+    slashed = [at for at in tokens.numbers if text.startswith("/", tokens.words[at][1])]
+    cued = sorted({tokens.words[at - n][0] for at in slashed for n in (1, 2, 3) if at >= n})
+    named = [tokens.words[at][0] for at in slashed]
+    for match in chain(matches_at(_CUED_DAY, text, cued), matches_at(_NAMED_DAY, text, named)):
         is_cued = match["m"] != match["d"] or match[0][:2].lower() == "on"
         if is_cued and (day := _valid(year, int(match["m"]), int(match["d"]))):
             yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
-    for match in _CUED_MONTH.finditer(text):
+    for match in matches_at(_CUED_MONTH, text, cued):
         if match["m"] != match["y"]:
             day = date(_full_year(match["y"]), int(match["m"]), 15)
             yield _numbers(match, day, "M/y", (len(match["m"]), 2), group="hide")
@@ -489,7 +495,7 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
 def _order(tokens: Tokens, known: Sequence[date]) -> str:
     """mdy or dmy, by the dates in the text that can only be read one way; month first when none tells."""
     votes = {"mdy": 0, "dmy": 0}
-    for match in _NUMERIC.finditer(tokens.text) if "/" in tokens.numerals else ():
+    for match in _NUMERIC.finditer(tokens.text) if _ANY_SLASHED.search(tokens.numerals) else ():
         first, second = int(match["a"]), int(match["b"])
         if match["s"] != "/" or (first > 12) == (second > 12):
             continue

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
@@ -33,11 +34,27 @@ _GLUED = re.compile(r"[A-Z][a-z]{2,20}[A-Z][a-z]{2,20}")
 
 def _glued(tokens: Tokens) -> Iterator[Finding]:
     """A given and a family name without the blank between: "JaneRoe"."""
-    for start, end, word in tokens.words:
-        if _GLUED.fullmatch(word):
-            first, second = (part.lower() for part in re.findall(r"[A-Z][a-z]+", word))
-            if is_given_name(first) and grade(second) in (Grade.NAME, Grade.UNKNOWN):
+    for low in tokens.places:
+        for index in tokens.places[low] if 5 < len(low) < 43 else ():
+            start, end, word = tokens.words[index]
+            if not word[1:].islower() and _is_glued(word):
                 yield Finding(start, end, "NAME")
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_glued(word: str) -> bool:
+    if not _GLUED.fullmatch(word):
+        return False
+    first, second = (part.lower() for part in re.findall(r"[A-Z][a-z]+", word))
+    return is_given_name(first) and grade(second) in (Grade.NAME, Grade.UNKNOWN)
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_opening(word: str) -> bool:
+    """Whether a name may begin with a word, by the word alone."""
+    if word[0].isupper():
+        return True
+    return word[0].isalpha() and (word.lower() in cues().particles or grade(word.lower()) is not Grade.WORD)
 
 
 class _People:
@@ -53,10 +70,9 @@ class _People:
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
-        index, last, last_sign = 0, -1, Sign.NONE
-        while index < len(self._words):
-            if not self._may_begin(index):
-                index += 1
+        last, last_sign = -1, Sign.NONE
+        for index in [at for at, (_, _, word) in enumerate(self._words) if _is_opening(word)]:
+            if index < last or not self._may_begin(index):
                 continue
             sign = self._signs.before(index)
             is_listed = last >= 0 and self._continues(last, index)
@@ -65,13 +81,12 @@ class _People:
             run = self._runs.read(index, sign)
             behind = self._signs.after(run.first, run.stop) if run else Sign.NONE
             if run is None or not self._is_person(run, sign, behind):
-                index += 1
                 continue
             yield self._finding(run.first, run.stop)
             if max(sign, behind) >= Sign.STRONG and self._is_first_of_two(run.first):
                 yield self._finding(run.first - (1 if self._gap(run.first - 1).strip() else 2), run.first)
             last_sign = last_sign if is_listed else sign
-            index = last = run.stop
+            last = run.stop
 
     def _finding(self, first: int, stop: int) -> Finding:
         return Finding(self._words[first][0], self._words[stop - 1][1], "NAME")

@@ -42,6 +42,7 @@ _VANITY = re.compile(
     r"(?<![\w.-])(?:\+?1[-. ])?(?:8(?:00|33|44|55|66|77|88)[-. ][A-Z0-9]{2,8}(?:-[A-Z0-9]{2,8}){0,2}"
     r"|\(?[2-9]\d\d\)?[-. ]{1,2}(?:\d{3}-[A-Z]{4}|[A-Z]{3}-[A-Z]{4}|[A-Z]{3}-\d{4}|[A-Z]{7}))(?![\w-])"
 )
+_ANY_VANITY = re.compile(r"\d\d\d[)]?[-. ]{1,2}[\d-]{0,30}[A-Z]")
 _PAGER = re.compile(
     r"(?:pager|beeper|bleep|pgr|ext|extension|extn|extensions|x)s?\W{0,4}(?:no|number|nr|is)?\W{0,3}$", re.IGNORECASE
 )
@@ -72,7 +73,7 @@ def find_phones(tokens: Tokens) -> Iterator[Finding]:
         if _is_phone(text, match):
             more = _EXTENSION.match(text, match.end())
             yield Finding(match.start(), more.end() if more else match.end(), "PHONE")
-    for match in _VANITY.finditer(text):
+    for match in _VANITY.finditer(text) if _ANY_VANITY.search(tokens.numerals) else ():
         if any(letter.isalpha() for letter in match[0]):
             yield Finding(match.start(), match.end(), "PHONE")
 

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from reports.deid.cues import SPECIALTIES, cues, is_word
 from reports.deid.findings import Finding
-from reports.deid.tokens import Tokens
+from reports.deid.tokens import Tokens, matches_at
 from reports.deid.words import words
 
 _MACROS = {
@@ -46,6 +46,7 @@ class Rule:
     trust: bool
     require_digits: int
     starts: tuple[str, ...]
+    mark: str
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
     digits: re.Pattern[str] | None
@@ -68,10 +69,14 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     starts: dict[int, list[int]] = {}
     for word, indices in tokens.places.items():
         for number in _rules_from(word):
-            starts.setdefault(number, []).extend(tokens.words[index][0] for index in indices)
+            starts.setdefault(number, []).extend([tokens.words[index][0] for index in indices])
     for number, rule in enumerate(rules()):
         if rule.starts:
-            yield from _findings(rule, _matches_at(rule.pattern, text, sorted(starts.get(number, ()))), text)
+            at = starts.get(number, [])
+            if rule.mark and rule.mark in text:
+                at += [match.start() for match in re.finditer(re.escape(rule.mark), text)]
+            if at and _is_possible(rule, tokens, low):
+                yield from _findings(rule, matches_at(rule.pattern, text, sorted(at)), text)
         elif _is_possible(rule, tokens, low):
             yield from _findings(rule, rule.pattern.finditer(text), text)
     yield from _first_names(tokens)
@@ -85,17 +90,7 @@ def apply_rule(rule: Rule, text: str) -> list[Finding]:
 @lru_cache(maxsize=1 << 16)
 def _rules_from(word: str) -> tuple[int, ...]:
     """The numbers of the rules whose matches may begin with this word."""
-    return tuple(number for number, rule in enumerate(rules()) if rule.starts and word.startswith(rule.starts))
-
-
-def _matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
-    """What `finditer` finds, if every match begins at one of the sorted `starts`."""
-    end = 0
-    for start in starts:
-        match = pattern.match(text, start) if start >= end else None
-        if match:
-            end = match.end()
-            yield match
+    return tuple(number for number, rule in enumerate(rules()) if rule.starts and f"{word} ".startswith(rule.starts))
 
 
 def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
@@ -215,6 +210,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
+        mark=str(entry.get("mark", "")),
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         check=_CHECKS[str(entry["check"])] if "check" in entry else None,

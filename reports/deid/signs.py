@@ -47,7 +47,7 @@ class Signs:
 
     def __init__(self, tokens: Tokens) -> None:
         self.text, self.words, self.gap = tokens.text, tokens.words, tokens.gap
-        self.low = [word.lower() for _, _, word in tokens.words]
+        self.low = tokens.low
         self._talk = self._reach_of_talk(tokens)
 
     def _reach_of_talk(self, tokens: Tokens) -> dict[int, int]:
