@@ -46,7 +46,8 @@ class Rule:
     trust: bool
     require_digits: int
     starts: tuple[str, ...]
-    mark: str
+    capitals: bool
+    marks: re.Pattern[str] | None
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
     digits: re.Pattern[str] | None
@@ -73,9 +74,9 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     for number, rule in enumerate(rules()):
         if rule.starts:
             at = starts.get(number, [])
-            if rule.mark and rule.mark in text:
-                at += [match.start() for match in re.finditer(re.escape(rule.mark), text)]
-            if at and _is_possible(rule, tokens, low):
+            if (at or rule.marks or rule.capitals) and _is_possible(rule, tokens, low):
+                at += tokens.capitals if rule.capitals else []
+                at += [match.start() for match in rule.marks.finditer(text)] if rule.marks else []
                 yield from _findings(rule, matches_at(rule.pattern, text, sorted(at)), text)
         elif _is_possible(rule, tokens, low):
             yield from _findings(rule, rule.pattern.finditer(text), text)
@@ -210,7 +211,8 @@ def _rule(entry: dict[str, object]) -> Rule:
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
-        mark=str(entry.get("mark", "")),
+        capitals=bool(entry.get("capitals")),
+        marks=re.compile(f"[{re.escape(str(entry['marks']))}]") if "marks" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         check=_CHECKS[str(entry["check"])] if "check" in entry else None,

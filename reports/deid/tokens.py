@@ -46,6 +46,11 @@ class Tokens:
         """The places of the words that begin with a digit."""
         return sorted(at for word, places in self.places.items() if word[0].isdigit() for at in places)
 
+    @cached_property
+    def capitals(self) -> list[int]:
+        """Where words begin with a capital letter."""
+        return [start for start, _, word in self.words if word[0].isupper()]
+
     def gap(self, index: int) -> str:
         """What stands between word `index` and the next."""
         return self.text[self.words[index][1] : self.words[index + 1][0]]
@@ -55,8 +60,11 @@ def tokenize(text: str) -> Tokens:
     """Cut folded `text` into words."""
     words: list[Token] = [(*match.span(), match[0]) for match in TOKEN.finditer(text)]
     places: dict[str, list[int]] = {}
-    for index, (_, _, word) in enumerate(words):
-        places.setdefault(word.lower(), []).append(index)
+    for index, low in enumerate([word.lower() for _, _, word in words]):
+        if low in places:
+            places[low].append(index)
+        else:
+            places[low] = [index]
     return Tokens(text, words, places, "\n".join(_NUMERALS.findall(text)))
 
 
