@@ -77,12 +77,15 @@ _YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0
 _ANY_YEAR = re.compile(_YEAR)
 _ANY_MONTH_YEAR = re.compile(rf"\d[/.-]{_YEAR}")
 _ANY_SLASHED = re.compile(rf"\d/\d{{1,2}}/{_YEAR}")
+_ANY_ISO = re.compile(rf"{_YEAR}([-/.])\d{{1,2}}\1\d")
+_ANY_PACKED = re.compile(rf"{_YEAR}[01]\d[0-3]\d")
+_ANY_NUMERIC = re.compile(rf"\d([-/.]|\. )\d{{1,2}}\1{_YEAR}")
 _ANY_SLASH = re.compile(r"\d/\d")
 _ANY_ROMAN = re.compile(r"\d(?:\.? |[./-])[IVX]{1,4}(?:\.? |[./-])\d\d")
 _ANY_DASHED = re.compile(r"\d-\d{1,2}-\d\d")
 _ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
 _ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
-_ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
+_ANY_SHORT = re.compile(r"\d(?:/\d{1,2}/'?\d\d|\d([-.])\d\d\1'?\d\d)")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"  # noqa: E501
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|LMP:|EDD:|DOS:|vom)"
@@ -129,11 +132,13 @@ def find_dates(
     both = [*known, *births]
     order = _order(tokens, both)
     year = known[-1].year if known else 2001
-    found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
-    found += _spelled(tokens)
+    windows, numbers = _month_windows(tokens), [tokens.words[at][0] for at in tokens.numbers]
+    forms = chain(_forms(tokens, numbers, order, both, year), _worded(tokens, windows, year))
+    found = [_shifted(form, shift, text, births) for form in forms]
+    found += _spelled(tokens, windows)
     found += [
         Finding(match.start(), match.end(), "DATE")
-        for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())
+        for match in (matches_at(_DAY_RANGE, text, numbers) if "/" in tokens.numerals else ())
     ]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
@@ -158,13 +163,13 @@ def _birth_before() -> re.Pattern[str]:
     )
 
 
-def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
+def _forms(tokens: Tokens, numbers: Sequence[int], order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
     text = tokens.text
     has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
-    for match in _ROMAN.finditer(text) if _ANY_ROMAN.search(text) else ():
+    for match in matches_at(_ROMAN, text, numbers) if _ANY_ROMAN.search(text) else ():
         yield from _roman(match)
     if has_year:
-        for match in _APART.finditer(text):
+        for match in matches_at(_APART, text, numbers):
             if match["z"] is None:
                 yield from _ambiguous(match, order, known)
             elif day := _valid(int(match["z"]), int(match["m"]), int(match["d"])):
@@ -172,30 +177,29 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
         for match in _CJK.finditer(text) if not text.isascii() else ():
             if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
                 yield _numbers(match, day, "Y年M月D", (len(match["m"]), len(match["d"])))
-        for match in _YEAR_MONTH.finditer(text):
+        for match in matches_at(_YEAR_MONTH, text, numbers):
             yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "Y-M", (2, 2))
-    for match in _SHORT_DASHED.finditer(text) if _ANY_DASHED.search(tokens.numerals) else ():
+    for match in matches_at(_SHORT_DASHED, text, numbers) if _ANY_DASHED.search(tokens.numerals) else ():
         yield from _ambiguous(match, order, known)
     if _ANY_DOTTED.search(tokens.numerals):
-        for match in _DOTTED.finditer(text):
+        for match in matches_at(_DOTTED, text, numbers):
             yield from _ambiguous(match, order, known)
     if _ANY_SPACED.search(tokens.numerals):
-        for match in _SPACED.finditer(text):
+        for match in matches_at(_SPACED, text, numbers):
             yield from _spaced(match, order, known)
     if has_year:
-        for pattern in (_ISO, _PACKED):
-            for match in pattern.finditer(text):
+        for pattern, gate in ((_ISO, _ANY_ISO), (_PACKED, _ANY_PACKED)):
+            for match in pattern.finditer(text) if gate.search(tokens.numerals) else ():
                 if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
                     mark = match.groupdict().get("s") or ""
                     yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
-        for match in _NUMERIC.finditer(text):
+        for match in _NUMERIC.finditer(text) if _ANY_NUMERIC.search(tokens.numerals) else ():
             yield from _ambiguous(match, order, known)
-    if has_slash or _ANY_SHORT.search(tokens.numerals):
+    if _ANY_SHORT.search(tokens.numerals):
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
     if has_slash or has_year:
-        yield from _slashed(tokens, year)
-    yield from _worded(tokens, year)
+        yield from _slashed(tokens, numbers, year)
 
 
 def _roman(match: re.Match[str]) -> Iterator[_Form]:
@@ -222,10 +226,10 @@ def _spaced(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator
     yield from _ambiguous(match, order, known)
 
 
-def _slashed(tokens: Tokens, year: int) -> Iterator[_Form]:
+def _slashed(tokens: Tokens, numbers: Sequence[int], year: int) -> Iterator[_Form]:
     """Dates that lack their day or their year."""
     text = tokens.text
-    for match in _MONTH_YEAR.finditer(text) if _ANY_MONTH_YEAR.search(tokens.numerals) else ():
+    for match in matches_at(_MONTH_YEAR, text, numbers) if _ANY_MONTH_YEAR.search(tokens.numerals) else ():
         month = match["m"] or match["n"]
         yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
     slashed = [at for at in tokens.numbers if text.startswith("/", tokens.words[at][1])]
@@ -335,8 +339,8 @@ def _worded_patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _worded(tokens: Tokens, year: int) -> Iterator[_Form]:
-    text, windows = tokens.text, _month_windows(tokens)
+def _worded(tokens: Tokens, windows: Sequence[tuple[int, int]], year: int) -> Iterator[_Form]:
+    text = tokens.text
     taken = bytearray(len(text))  # an earlier pattern has this character: no search among matches, which may be many
     for pattern in _worded_patterns() if windows else ():
         for match in chain.from_iterable(pattern.finditer(text, *window) for window in windows):
@@ -377,9 +381,9 @@ def _spelled_patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _spelled(tokens: Tokens) -> list[Finding]:
+def _spelled(tokens: Tokens, windows: Sequence[tuple[int, int]]) -> list[Finding]:
     """Dates with the day in words and ranges of days, hidden: May thirty-first, two thousand twenty-four; May 3-5."""
-    text, windows = tokens.text, _month_windows(tokens)
+    text = tokens.text
     found = []
     for pattern in _spelled_patterns() if windows else ():
         for start, end in windows:

@@ -187,6 +187,11 @@ def _misspelt(word: str) -> tuple[str, ...]:
     return (word, *_without_one(word)) if is_candidate else ()
 
 
+@lru_cache(maxsize=1 << 15)
+def _written(word: str) -> tuple[str, ...]:
+    return (*_skeletons(word), *_misspelt(word))
+
+
 class _Pass:
     """One pass over the words of a text for the names of one patient."""
 
@@ -198,13 +203,9 @@ class _Pass:
     def find(self) -> Iterator[Finding]:
         if not (self.names.strong or self.names.weak):
             return
-        strong, near = self.names.strong, self.names.near.keys()
-        found = [
-            places
-            for word, places in self.places.items()
-            if not (strong.isdisjoint(_skeletons(word)) and (near.isdisjoint(_misspelt(word)) or not self._is_misspelt(word)))
-        ]
-        self.hits = {index for places in found for index in places if not self._is_eponym(index)}
+        known = self.names.strong | self.names.near.keys()
+        found = [word for word in self.places if not known.isdisjoint(_written(word)) and self._is_hit(word)]
+        self.hits = {index for word in found for index in self.places[word] if not self._is_eponym(index)}
         yield from self._joined()
         yield from self._apart()
         candidates = [index for word in self.names.weak & self.places.keys() for index in self.places[word]]
@@ -216,6 +217,9 @@ class _Pass:
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
 
+    def _is_hit(self, word: str) -> bool:
+        return not self.names.strong.isdisjoint(_skeletons(word)) or self._is_misspelt(word)
+
     def _is_misspelt(self, word: str) -> bool:
         """Whether one slip of the pen makes a long part of the name of this word, which is none of the language."""
         parts = {part for short in _misspelt(word) for part in self.names.near.get(short, ())}
@@ -224,10 +228,8 @@ class _Pass:
     def _apart(self) -> Iterator[Finding]:
         """Parts of several words whose blank has slipped or that lost a letter: "te nBoom", "van 't Hof"."""
         for name in self.names.joined if self.names.joined else ():
-            for index in range(len(self.tokens) - 1):
+            for index in sorted(at for low, ats in self.places.items() if low[0] == name[0] for at in ats):
                 written = ""
-                if self.tokens[index][2][0].lower() != name[0]:
-                    continue
                 for stop in range(index, min(index + 4, len(self.tokens))):
                     if stop > index and not _APART_GAP.fullmatch(self._gap(stop - 1)):
                         break

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
@@ -34,11 +34,10 @@ _GLUED = re.compile(r"[A-Z][a-z]{2,20}[A-Z][a-z]{2,20}")
 
 def _glued(tokens: Tokens) -> Iterator[Finding]:
     """A given and a family name without the blank between: "JaneRoe"."""
-    for low in tokens.places:
-        for index in tokens.places[low] if 5 < len(low) < 43 else ():
-            start, end, word = tokens.words[index]
-            if not word[1:].islower() and _is_glued(word):
-                yield Finding(start, end, "NAME")
+    for index in tokens.capitals:
+        start, end, word = tokens.words[index]
+        if len(word) > 5 and not word[1:].islower() and _is_glued(word):
+            yield Finding(start, end, "NAME")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -50,28 +49,28 @@ def _is_glued(word: str) -> bool:
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_opening(word: str) -> bool:
-    """Whether a name may begin with a word, by the word alone."""
-    if word[0].isupper():
-        return True
-    return word[0].isalpha() and (word.lower() in cues().particles or grade(word.lower()) is not Grade.WORD)
+def _is_opening(low: str) -> bool:
+    """Whether a name may begin with a word in small letters."""
+    return low[0].isalpha() and (low in cues().particles or grade(low) is not Grade.WORD)
 
 
 class _People:
     """One pass over a text."""
 
     def __init__(self, tokens: Tokens) -> None:
-        self._signs = Signs(tokens)
+        self._tokens, self._signs = tokens, Signs(tokens)
         self._runs = Runs(self._signs)
         self._text, self._words, self._gap, self._low = tokens.text, tokens.words, tokens.gap, self._signs.low
-        small = {word for _, _, word in tokens.words if len(word) > 3 and word.islower()}
-        n_strange = sum(grade(word) is Grade.UNKNOWN for word in small)
-        self._is_foreign = n_strange > _STRANGE * len(small)
+
+    @cached_property
+    def _is_foreign(self) -> bool:
+        small = {word for _, _, word in self._words if len(word) > 3 and word.islower()}
+        return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
         last, last_sign = -1, Sign.NONE
-        for index in [at for at, (_, _, word) in enumerate(self._words) if _is_opening(word)]:
+        for index in self._openings():
             if index < last or not self._may_begin(index):
                 continue
             sign = self._signs.before(index)
@@ -87,6 +86,13 @@ class _People:
                 yield self._finding(run.first - (1 if self._gap(run.first - 1).strip() else 2), run.first)
             last_sign = last_sign if is_listed else sign
             last = run.stop
+
+    def _openings(self) -> list[int]:
+        """The places of words with which a name may begin, by the words alone."""
+        tokens = self._tokens
+        return sorted(
+            {*tokens.capitals, *(at for low in tokens.places if _is_opening(low) for at in tokens.places[low])}
+        )
 
     def _finding(self, first: int, stop: int) -> Finding:
         return Finding(self._words[first][0], self._words[stop - 1][1], "NAME")

@@ -46,6 +46,7 @@ class Rule:
     trust: bool
     require_digits: int
     starts: tuple[str, ...]
+    numbers: bool
     capitals: bool
     marks: re.Pattern[str] | None
     needs: tuple[str, ...]
@@ -72,14 +73,11 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
         for number in _rules_from(word):
             starts.setdefault(number, []).extend([tokens.words[index][0] for index in indices])
     for number, rule in enumerate(rules()):
-        if rule.starts:
-            at = starts.get(number, [])
-            if (at or rule.marks or rule.capitals) and _is_possible(rule, tokens, low):
-                at += tokens.capitals if rule.capitals else []
-                at += [match.start() for match in rule.marks.finditer(text)] if rule.marks else []
-                yield from _findings(rule, matches_at(rule.pattern, text, sorted(at)), text)
-        elif _is_possible(rule, tokens, low):
-            yield from _findings(rule, rule.pattern.finditer(text), text)
+        elsewhere = rule.numbers or rule.capitals or rule.marks
+        if (number in starts or elsewhere or not rule.starts) and _is_possible(rule, tokens, low):
+            at = sorted(_tried_at(rule, tokens, starts.get(number, ()))) if rule.starts or elsewhere else None
+            matches = rule.pattern.finditer(text) if at is None else matches_at(rule.pattern, text, at)
+            yield from _findings(rule, matches, text)
     yield from _first_names(tokens)
 
 
@@ -92,6 +90,15 @@ def apply_rule(rule: Rule, text: str) -> list[Finding]:
 def _rules_from(word: str) -> tuple[int, ...]:
     """The numbers of the rules whose matches may begin with this word."""
     return tuple(number for number, rule in enumerate(rules()) if rule.starts and f"{word} ".startswith(rule.starts))
+
+
+def _tried_at(rule: Rule, tokens: Tokens, starts: Iterable[int]) -> Iterator[int]:
+    """Where the pattern of a rule may match: at the `starts` of its words, at numbers, capitals and marks."""
+    yield from starts
+    for places in ((tokens.numbers,) if rule.numbers else ()) + ((tokens.capitals,) if rule.capitals else ()):
+        yield from (tokens.words[index][0] for index in places)
+    if rule.marks:
+        yield from (match.start() for match in rule.marks.finditer(tokens.text))
 
 
 def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
@@ -211,6 +218,7 @@ def _rule(entry: dict[str, object]) -> Rule:
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
+        numbers=bool(entry.get("numbers")),
         capitals=bool(entry.get("capitals")),
         marks=re.compile(f"[{re.escape(str(entry['marks']))}]") if "marks" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]

@@ -48,8 +48,8 @@ class Tokens:
 
     @cached_property
     def capitals(self) -> list[int]:
-        """Where words begin with a capital letter."""
-        return [start for start, _, word in self.words if word[0].isupper()]
+        """The places of the words that begin with a capital letter."""
+        return [index for index, (_, _, word) in enumerate(self.words) if word[0].isupper()]
 
     def gap(self, index: int) -> str:
         """What stands between word `index` and the next."""
