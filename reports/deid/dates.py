@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, permutations
 
 from reports.deid.findings import Finding
 from reports.deid.tokens import Tokens, matches_at
@@ -54,7 +54,7 @@ _SPACED = re.compile(
     rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
 )
 _APART = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"  # noqa: E501
+    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w/-]|\.\d| \d(?!\d?:\d\d|\d{{3}} ?h)){_UNIT}"  # noqa: E501
 )
 _CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
 _DAY_RANGE = re.compile(
@@ -140,6 +140,7 @@ def find_dates(
         Finding(match.start(), match.end(), "DATE")
         for match in (matches_at(_DAY_RANGE, text, numbers) if "/" in tokens.numerals else ())
     ]
+    found += [*_known_apart(tokens, shift, known, births)]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -483,6 +484,54 @@ def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
         if digits in text
         for match in re.finditer(rf"(?<![\w.]){digits}(?![\w]|\.\d)", text)
     ]
+
+
+_MARKS = re.compile(r"[^\w\n]{1,3}|[ \t]{0,2}[^\w\s]?[ \t]{0,2}\n[ \t]{0,4}|_{1,2}")
+_SHORT_MARKS = re.compile(r" ?[-/._:'|\\] ?'?|\. ?")
+_ORDERS = tuple(permutations(range(3)))
+
+
+@lru_cache(maxsize=1 << 10)
+def _parts(day: date) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Year, month and day as they are written, in lower case."""
+    names = {name for name, number in words().month_numbers.items() if number == day.month}
+    days = {f"{day.day}{ending}" for ending in ("", "st", "nd", "rd", "th")}
+    return (
+        frozenset([f"{day.year:04d}", f"{day.year % 100:02d}"]),
+        frozenset([str(day.month), f"{day.month:02d}", *names]),
+        frozenset([f"{day.day:02d}", *days]),
+    )
+
+
+def _known_apart(tokens: Tokens, shift: timedelta, known: Sequence[date], births: Sequence[date]) -> Iterator[Finding]:
+    """Known dates whose day, month and year stand in a row, whatever their order and marks: 03|04|2020, 3.4 2020."""
+    for day in {*known, *births}:
+        parts = _parts(day)
+        for first in sorted(at for part in parts for word in part for at in tokens.places.get(word, ())):
+            row = tokens.low[first : first + 3]
+            order = next((one for one in _ORDERS if all(w in parts[n] for w, n in zip(row, one, strict=False))), None)
+            if len(row) < 3 or order is None or not _is_row(tokens, first, row[order.index(0)]):
+                continue
+            start, end = tokens.words[first][0], tokens.words[first + 2][1]
+            if day in births or not all(map(str.isdigit, row)):
+                yield Finding(start, end, "DATE")
+                continue
+            moved = day + shift
+            numbers = (moved.year, moved.month, moved.day)
+            new = [
+                f"{numbers[n]:0{len(word)}d}"[-max(len(word), 2) :] if not n else f"{numbers[n]:0{len(word)}d}"
+                for word, n in zip(row, order, strict=True)
+            ]
+            yield Finding(start, end, "DATE", new[0] + tokens.gap(first) + new[1] + tokens.gap(first + 1) + new[2])
+
+
+def _is_row(tokens: Tokens, first: int, year: str) -> bool:
+    """Whether only marks part three words; those of a short year are marks of dates, those of two dates differ."""
+    gaps, marks = (tokens.gap(first), tokens.gap(first + 1)), _MARKS if len(year) == 4 else _SHORT_MARKS
+    start, end = tokens.words[first][0], tokens.words[first + 2][1]
+    near = tokens.text[max(0, start - 2) : start], tokens.text[end : end + 2]
+    is_cut = re.fullmatch(r"\d[-/.]", near[0]) or re.fullmatch(r"[-/.]\d", near[1])
+    return all(map(marks.fullmatch, gaps)) and (gaps[0].strip() == gaps[1].strip() or not is_cut)
 
 
 def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:

@@ -54,6 +54,24 @@ def _is_opening(low: str) -> bool:
     return low[0].isalpha() and (low in cues().particles or grade(low) is not Grade.WORD)
 
 
+_NO_INITIALS = words().not_initials | {
+    "om",
+    "rt",
+    "lt",
+    "dr",
+    "mt",
+    "st",
+    "xr",
+    "nm",
+    "ot",
+    "op",
+    "ms",
+    "ir",
+    "np",
+    "pt",
+}
+
+
 class _People:
     """One pass over a text."""
 
@@ -73,7 +91,9 @@ class _People:
         for index in self._openings():
             if index < last or not self._may_begin(index):
                 continue
-            sign = self._signs.before(index)
+            initials = self._is_behind_initials(index)
+            sign = self._signs.before(index - 1 if initials else index)
+            initials, sign = (True, sign) if initials and sign >= Sign.PERSON else (False, self._signs.before(index))
             is_listed = last >= 0 and self._continues(last, index)
             if is_listed:
                 sign = max(sign, min(last_sign, Sign.PERSON), Sign.WEAK)
@@ -81,11 +101,18 @@ class _People:
             behind = self._signs.after(run.first, run.stop) if run else Sign.NONE
             if run is None or not self._is_person(run, sign, behind):
                 continue
-            yield self._finding(run.first, run.stop)
+            yield self._finding(run.first - initials, run.stop)
             if max(sign, behind) >= Sign.STRONG and self._is_first_of_two(run.first):
                 yield self._finding(run.first - (1 if self._gap(run.first - 1).strip() else 2), run.first)
             last_sign = last_sign if is_listed else sign
             last = run.stop
+
+    def _is_behind_initials(self, index: int) -> bool:
+        """Whether two initials without full stops stand before a word that is a name: "GB Roe"."""
+        if index == 0 or self._gap(index - 1) != " " or grade(self._low[index]) not in (Grade.NAME, Grade.UNKNOWN):
+            return False
+        word, low = self._words[index - 1][2], self._low[index - 1]
+        return len(word) == 2 and word.isupper() and low not in _NO_INITIALS and self._words[index][2][0].isupper()
 
     def _openings(self) -> list[int]:
         """The places of words with which a name may begin, by the words alone."""
@@ -267,6 +294,8 @@ class _People:
             return False
         if self._names_a_noun(run.stop):
             return True
+        if sign >= Sign.STRONG and self._has_dotted_initial(run):
+            return False
         if sign is Sign.PERSON:
             return False
         is_given = is_given_name(low[0]) and low[0] not in cues().eponyms

@@ -176,6 +176,8 @@ def _is_postal_town(hidden: str) -> bool:
     """A postal code with its town, or one that needs none: "67000 Strasbourg", "SW1A 1AA"."""
     if re.search(r" [0-9](?:ST|ND|RD|TH|HR|HU|DS)$", hidden):
         return False
+    if re.search(r"[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}$", hidden):
+        return True
     parts = re.findall(r"[A-Za-z'-]{3,}", hidden)
     if re.match(r"(?:19|20)[0-9]{2}[ \n]", hidden) and not re.match(r"[0-9]{4} [A-Z]{2} ", hidden):
         return False

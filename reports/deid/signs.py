@@ -111,6 +111,8 @@ class Signs:
                 return Sign.PERSON
             if low in cues().roles:
                 return Sign.LABEL
+            if low in ("team", "crew") and gap.endswith("("):
+                return Sign.STRONG  # Trauma team (Roe/Doe)
             return Sign.PERSON if low in cues().stages else Sign.WEAK if gap.endswith("(") else Sign.NONE
         return Sign.NONE
 
@@ -126,6 +128,8 @@ class Signs:
             return Sign.WEAK
         if low in cues().roles and not (gap.startswith(".") and low not in ("pt", "tech")):
             return Sign.LABEL
+        if gap.startswith(". ") and low in ("above", "agree", "agreed", "concur") and self.ends_line(index + 1):
+            return Sign.PERSON  # Agree with above. Roe
         if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka", "a"):
             return Sign.NONE
         if low == "by" and index > 1 and not self.low[index - 2].isdigit():
