@@ -111,8 +111,6 @@ class Signs:
                 return Sign.PERSON
             if low in cues().roles:
                 return Sign.LABEL
-            if low in ("team", "crew") and gap.endswith("("):
-                return Sign.STRONG  # Trauma team (Roe/Doe)
             return Sign.PERSON if low in cues().stages else Sign.WEAK if gap.endswith("(") else Sign.NONE
         return Sign.NONE
 
@@ -142,8 +140,8 @@ class Signs:
             return Sign.STRONG
         if low in ("is", "was", "are") and index > 1 and self.low[index - 2] in cues().roles:
             return Sign.STRONG
-        if gap.rstrip().endswith(('"', "(")):
-            return Sign.WEAK
+        if gap.rstrip().endswith(('"', "(")):  # Trauma team (Roe/Doe)
+            return Sign.STRONG if low in ("team", "crew") and gap.endswith("(") else Sign.WEAK
         return Sign.WEAK if low in cues().weak else Sign.NONE
 
     def _is_agent(self, place: int) -> bool:
