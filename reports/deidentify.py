@@ -19,7 +19,7 @@ from reports.deid.dates import find_dates
 from reports.deid.findings import replace, resolve
 from reports.deid.fold import fold
 from reports.deid.known import KnownIdentifiers
-from reports.deid.people import find_foreign, find_people, find_repeats
+from reports.deid.people import find_foreign, find_joined, find_people, find_repeats
 from reports.deid.phones import find_phones
 from reports.deid.rules import apply_rules
 from reports.deid.tokens import tokenize
@@ -73,7 +73,7 @@ class Deidentifier:
         findings += find_dates(tokens, shift_days=self._shift_days, known=known.dates, births=known.births)
         unknown = [*apply_rules(tokens), *find_people(tokens), *find_foreign(tokens), *find_phones(tokens)]
         findings += unknown
-        findings += find_repeats(tokens, unknown)
+        findings += [*find_repeats(tokens, unknown), *find_joined(tokens, unknown)]
         spans = [(*folded.original(one.start, one.end), one) for one in resolve(findings, folded.text)]
         edited, counts = replace(text, spans)
         return DeidentifiedText(edited, sum(counts.values()), dict(sorted(counts.items())))

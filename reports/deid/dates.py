@@ -15,10 +15,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache, lru_cache
-from itertools import chain
+from itertools import chain, permutations
 
 from reports.deid.findings import Finding
-from reports.deid.tokens import Tokens
+from reports.deid.tokens import Tokens, matches_at
 from reports.deid.words import words
 
 _UNIT = r"(?!\d|[./-]\d| ?(?:mm|cm|ml|cc|hu|mg|kg|mmhg|%|x \d|degrees|images?|views?|strength)\b)"
@@ -54,7 +54,7 @@ _SPACED = re.compile(
     rf"(?P<y>{_YEAR}|(?<=/)\d\d|(?<=/[ \n])\d\d)(?!\d|[ \t]?[./-]\d){_UNIT}"
 )
 _APART = re.compile(
-    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w./-]| \d){_UNIT}"  # noqa: E501
+    rf"(?<![\w./-])(?:(?P<a>\d\d)(?P<s> )(?P<b>\d\d) (?P<y>{_YEAR})|(?P<z>{_YEAR}) (?P<m>\d\d) (?P<d>\d\d))(?![\w/-]|\.\d| \d(?!\d?:\d\d|\d{{3}} ?h)){_UNIT}"  # noqa: E501
 )
 _CJK = re.compile(rf"(?P<y>{_YEAR})年(?P<m>\d{{1,2}})月(?P<d>\d{{1,2}})(?=日)")
 _DAY_RANGE = re.compile(
@@ -75,12 +75,17 @@ _MONTH_YEAR = re.compile(
 )
 _YEAR_MONTH = re.compile(rf"(?<![\w/.-])(?P<y>{_YEAR})(?P<s>[-])(?P<m>0[1-9]|1[0-2])(?![\w/-]|\.\d){_UNIT}")
 _ANY_YEAR = re.compile(_YEAR)
+_ANY_MONTH_YEAR = re.compile(rf"\d[/.-]{_YEAR}")
+_ANY_SLASHED = re.compile(rf"\d/\d{{1,2}}/{_YEAR}")
+_ANY_ISO = re.compile(rf"{_YEAR}([-/.])\d{{1,2}}\1\d")
+_ANY_PACKED = re.compile(rf"{_YEAR}[01]\d[0-3]\d")
+_ANY_NUMERIC = re.compile(rf"\d([-/.]|\. )\d{{1,2}}\1{_YEAR}")
 _ANY_SLASH = re.compile(r"\d/\d")
 _ANY_ROMAN = re.compile(r"\d(?:\.? |[./-])[IVX]{1,4}(?:\.? |[./-])\d\d")
 _ANY_DASHED = re.compile(r"\d-\d{1,2}-\d\d")
 _ANY_DOTTED = re.compile(r"\d\.\d{1,2}\.\d\d")
 _ANY_SPACED = re.compile(r"\d[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d{1,2}[ \t\n]{0,2}[/.-][ \t\n]{0,2}\d\d")
-_ANY_SHORT = re.compile(r"\d\d([-.])\d\d\1\d\d")
+_ANY_SHORT = re.compile(r"\d(?:/\d{1,2}/'?\d\d|\d([-.])\d\d\1'?\d\d)")
 _CUED_DAY = re.compile(
     rf"\b(?:on|dated|since|until|between|prior|LMP|EDD|EDC|DOS|compared (?:to|with)|scheduled for|exam(?:ination)? (?:of|from)|study (?:of|from)"  # noqa: E501
     rf"|(?:CT|MRI?|film|radiograph|scan) (?:of|from|dated)|performed|date:?|LMP:|EDD:|DOS:|vom)"
@@ -127,12 +132,15 @@ def find_dates(
     both = [*known, *births]
     order = _order(tokens, both)
     year = known[-1].year if known else 2001
-    found = [_shifted(form, shift, text, births) for form in _forms(tokens, order, both, year)]
-    found += _spelled(tokens)
+    windows, numbers = _month_windows(tokens), [tokens.words[at][0] for at in tokens.numbers]
+    forms = chain(_forms(tokens, numbers, order, both, year), _worded(tokens, windows, year))
+    found = [_shifted(form, shift, text, births) for form in forms]
+    found += _spelled(tokens, windows)
     found += [
         Finding(match.start(), match.end(), "DATE")
-        for match in (_DAY_RANGE.finditer(text) if "/" in tokens.numerals else ())
+        for match in (matches_at(_DAY_RANGE, text, numbers) if "/" in tokens.numerals else ())
     ]
+    found += [*_known_apart(tokens, shift, known, births)]
     return found + _known_packed(text, shift, known) + _hidden_packed(text, births)
 
 
@@ -156,13 +164,13 @@ def _birth_before() -> re.Pattern[str]:
     )
 
 
-def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
+def _forms(tokens: Tokens, numbers: Sequence[int], order: str, known: Sequence[date], year: int) -> Iterator[_Form]:
     text = tokens.text
     has_year, has_slash = (pattern.search(tokens.numerals) is not None for pattern in (_ANY_YEAR, _ANY_SLASH))
-    for match in _ROMAN.finditer(text) if _ANY_ROMAN.search(text) else ():
+    for match in matches_at(_ROMAN, text, numbers) if _ANY_ROMAN.search(text) else ():
         yield from _roman(match)
     if has_year:
-        for match in _APART.finditer(text):
+        for match in matches_at(_APART, text, numbers):
             if match["z"] is None:
                 yield from _ambiguous(match, order, known)
             elif day := _valid(int(match["z"]), int(match["m"]), int(match["d"])):
@@ -170,30 +178,29 @@ def _forms(tokens: Tokens, order: str, known: Sequence[date], year: int) -> Iter
         for match in _CJK.finditer(text) if not text.isascii() else ():
             if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
                 yield _numbers(match, day, "Y年M月D", (len(match["m"]), len(match["d"])))
-        for match in _YEAR_MONTH.finditer(text):
+        for match in matches_at(_YEAR_MONTH, text, numbers):
             yield _numbers(match, date(int(match["y"]), int(match["m"]), 15), "Y-M", (2, 2))
-    for match in _SHORT_DASHED.finditer(text) if _ANY_DASHED.search(tokens.numerals) else ():
+    for match in matches_at(_SHORT_DASHED, text, numbers) if _ANY_DASHED.search(tokens.numerals) else ():
         yield from _ambiguous(match, order, known)
     if _ANY_DOTTED.search(tokens.numerals):
-        for match in _DOTTED.finditer(text):
+        for match in matches_at(_DOTTED, text, numbers):
             yield from _ambiguous(match, order, known)
     if _ANY_SPACED.search(tokens.numerals):
-        for match in _SPACED.finditer(text):
+        for match in matches_at(_SPACED, text, numbers):
             yield from _spaced(match, order, known)
     if has_year:
-        for pattern in (_ISO, _PACKED):
-            for match in pattern.finditer(text):
+        for pattern, gate in ((_ISO, _ANY_ISO), (_PACKED, _ANY_PACKED)):
+            for match in pattern.finditer(text) if gate.search(tokens.numerals) else ():
                 if day := _valid(int(match["y"]), int(match["m"]), int(match["d"])):
                     mark = match.groupdict().get("s") or ""
                     yield _numbers(match, day, f"Y{mark}M{mark}D", (len(match["m"]), len(match["d"])))
-        for match in _NUMERIC.finditer(text):
+        for match in _NUMERIC.finditer(text) if _ANY_NUMERIC.search(tokens.numerals) else ():
             yield from _ambiguous(match, order, known)
-    if has_slash or _ANY_SHORT.search(tokens.numerals):
+    if _ANY_SHORT.search(tokens.numerals):
         for match in _SHORT_YEAR.finditer(text):
             yield from _ambiguous(match, order, known)
     if has_slash or has_year:
-        yield from _slashed(text, year)
-    yield from _worded(tokens, year)
+        yield from _slashed(tokens, numbers, year)
 
 
 def _roman(match: re.Match[str]) -> Iterator[_Form]:
@@ -220,16 +227,20 @@ def _spaced(match: re.Match[str], order: str, known: Sequence[date]) -> Iterator
     yield from _ambiguous(match, order, known)
 
 
-def _slashed(text: str, year: int) -> Iterator[_Form]:
+def _slashed(tokens: Tokens, numbers: Sequence[int], year: int) -> Iterator[_Form]:
     """Dates that lack their day or their year."""
-    for match in _MONTH_YEAR.finditer(text):
+    text = tokens.text
+    for match in matches_at(_MONTH_YEAR, text, numbers) if _ANY_MONTH_YEAR.search(tokens.numerals) else ():
         month = match["m"] or match["n"]
         yield _numbers(match, date(int(match["y"]), int(month), 15), f"M{match['s'] or '/'}Y", (len(month), 2))
-    for match in chain(_CUED_DAY.finditer(text), _NAMED_DAY.finditer(text)):
+    slashed = [at for at in tokens.numbers if text.startswith("/", tokens.words[at][1])]
+    cued = sorted({tokens.words[at - n][0] for at in slashed for n in (1, 2, 3) if at >= n})
+    named = [tokens.words[at][0] for at in slashed]
+    for match in chain(matches_at(_CUED_DAY, text, cued), matches_at(_NAMED_DAY, text, named)):
         is_cued = match["m"] != match["d"] or match[0][:2].lower() == "on"
         if is_cued and (day := _valid(year, int(match["m"]), int(match["d"]))):
             yield _numbers(match, day, "M/D", (len(match["m"]), len(match["d"])), group="hide")
-    for match in _CUED_MONTH.finditer(text):
+    for match in matches_at(_CUED_MONTH, text, cued):
         if match["m"] != match["y"]:
             day = date(_full_year(match["y"]), int(match["m"]), 15)
             yield _numbers(match, day, "M/y", (len(match["m"]), 2), group="hide")
@@ -329,8 +340,8 @@ def _worded_patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _worded(tokens: Tokens, year: int) -> Iterator[_Form]:
-    text, windows = tokens.text, _month_windows(tokens)
+def _worded(tokens: Tokens, windows: Sequence[tuple[int, int]], year: int) -> Iterator[_Form]:
+    text = tokens.text
     taken = bytearray(len(text))  # an earlier pattern has this character: no search among matches, which may be many
     for pattern in _worded_patterns() if windows else ():
         for match in chain.from_iterable(pattern.finditer(text, *window) for window in windows):
@@ -371,9 +382,9 @@ def _spelled_patterns() -> tuple[re.Pattern[str], ...]:
     )
 
 
-def _spelled(tokens: Tokens) -> list[Finding]:
+def _spelled(tokens: Tokens, windows: Sequence[tuple[int, int]]) -> list[Finding]:
     """Dates with the day in words and ranges of days, hidden: May thirty-first, two thousand twenty-four; May 3-5."""
-    text, windows = tokens.text, _month_windows(tokens)
+    text = tokens.text
     found = []
     for pattern in _spelled_patterns() if windows else ():
         for start, end in windows:
@@ -475,6 +486,54 @@ def _hidden_packed(text: str, births: Sequence[date]) -> list[Finding]:
     ]
 
 
+_MARKS = re.compile(r"[^\w\n]{1,3}|[ \t]{0,2}[^\w\s]?[ \t]{0,2}\n[ \t]{0,4}|_{1,2}")
+_SHORT_MARKS = re.compile(r" ?[-/._:'|\\] ?'?|\. ?")
+_ORDERS = tuple(permutations(range(3)))
+
+
+@lru_cache(maxsize=1 << 10)
+def _parts(day: date) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Year, month and day as they are written, in lower case."""
+    names = {name for name, number in words().month_numbers.items() if number == day.month}
+    days = {f"{day.day}{ending}" for ending in ("", "st", "nd", "rd", "th")}
+    return (
+        frozenset([f"{day.year:04d}", f"{day.year % 100:02d}"]),
+        frozenset([str(day.month), f"{day.month:02d}", *names]),
+        frozenset([f"{day.day:02d}", *days]),
+    )
+
+
+def _known_apart(tokens: Tokens, shift: timedelta, known: Sequence[date], births: Sequence[date]) -> Iterator[Finding]:
+    """Known dates whose day, month and year stand in a row, whatever their order and marks: 03|04|2020, 3.4 2020."""
+    for day in {*known, *births}:
+        parts = _parts(day)
+        for first in sorted(at for part in parts for word in part for at in tokens.places.get(word, ())):
+            row = tokens.low[first : first + 3]
+            order = next((one for one in _ORDERS if all(w in parts[n] for w, n in zip(row, one, strict=False))), None)
+            if len(row) < 3 or order is None or not _is_row(tokens, first, row[order.index(0)]):
+                continue
+            start, end = tokens.words[first][0], tokens.words[first + 2][1]
+            if day in births or not all(map(str.isdigit, row)):
+                yield Finding(start, end, "DATE")
+                continue
+            moved = day + shift
+            numbers = (moved.year, moved.month, moved.day)
+            new = [
+                f"{numbers[n]:0{len(word)}d}"[-max(len(word), 2) :] if not n else f"{numbers[n]:0{len(word)}d}"
+                for word, n in zip(row, order, strict=True)
+            ]
+            yield Finding(start, end, "DATE", new[0] + tokens.gap(first) + new[1] + tokens.gap(first + 1) + new[2])
+
+
+def _is_row(tokens: Tokens, first: int, year: str) -> bool:
+    """Whether only marks part three words; those of a short year are marks of dates, those of two dates differ."""
+    gaps, marks = (tokens.gap(first), tokens.gap(first + 1)), _MARKS if len(year) == 4 else _SHORT_MARKS
+    start, end = tokens.words[first][0], tokens.words[first + 2][1]
+    near = tokens.text[max(0, start - 2) : start], tokens.text[end : end + 2]
+    is_cut = re.fullmatch(r"\d[-/.]", near[0]) or re.fullmatch(r"[-/.]\d", near[1])
+    return all(map(marks.fullmatch, gaps)) and (gaps[0].strip() == gaps[1].strip() or not is_cut)
+
+
 def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Finding]:
     """Known dates as digits only: DDMMYYYY and MMDDYYYY, which nothing but knowing them tells from a number."""
     found = []
@@ -489,7 +548,7 @@ def _known_packed(text: str, shift: timedelta, known: Sequence[date]) -> list[Fi
 def _order(tokens: Tokens, known: Sequence[date]) -> str:
     """mdy or dmy, by the dates in the text that can only be read one way; month first when none tells."""
     votes = {"mdy": 0, "dmy": 0}
-    for match in _NUMERIC.finditer(tokens.text) if "/" in tokens.numerals else ():
+    for match in _NUMERIC.finditer(tokens.text) if _ANY_SLASHED.search(tokens.numerals) else ():
         first, second = int(match["a"]), int(match["b"])
         if match["s"] != "/" or (first > 12) == (second > 12):
             continue

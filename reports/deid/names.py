@@ -173,6 +173,25 @@ def skeleton(word: str) -> str:
     return low
 
 
+@lru_cache(maxsize=1 << 16)
+def _skeletons(word: str) -> tuple[str, ...]:
+    """The skeletons of a word, with and without the digits around it."""
+    bare = word.strip("0123456789")
+    return (skeleton(word), skeleton(bare)) if bare != word and len(bare) >= 3 else (skeleton(word),)
+
+
+@lru_cache(maxsize=1 << 15)
+def _misspelt(word: str) -> tuple[str, ...]:
+    """What a word may be short of a letter of a name for; nothing for a word of the language."""
+    is_candidate = len(word) >= _NEAR_LENGTH - 1 and word.isalpha() and not is_word(word)
+    return (word, *_without_one(word)) if is_candidate else ()
+
+
+@lru_cache(maxsize=1 << 15)
+def _written(word: str) -> tuple[str, ...]:
+    return (*_skeletons(word), *_misspelt(word))
+
+
 class _Pass:
     """One pass over the words of a text for the names of one patient."""
 
@@ -184,9 +203,9 @@ class _Pass:
     def find(self) -> Iterator[Finding]:
         if not (self.names.strong or self.names.weak):
             return
-        strong = [index for word, places in self.places.items() if self._is_strong(word) for index in places]
-        strong += [index for word, places in self.places.items() if self._is_misspelt(word) for index in places]
-        self.hits = {index for index in strong if not self._is_eponym(index)}
+        known = self.names.strong | self.names.near.keys()
+        found = [word for word in self.places if not known.isdisjoint(_written(word)) and self._is_hit(word)]
+        self.hits = {index for word in found for index in self.places[word] if not self._is_eponym(index)}
         yield from self._joined()
         yield from self._apart()
         candidates = [index for word in self.names.weak & self.places.keys() for index in self.places[word]]
@@ -198,35 +217,19 @@ class _Pass:
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
 
-    def _is_strong(self, word: str) -> bool:
-        if skeleton(word) in self.names.strong:
-            return True
-        bare = word.strip("0123456789") if not word.isalpha() else word
-        return bare != word and len(bare) >= 3 and skeleton(bare) in self.names.strong
+    def _is_hit(self, word: str) -> bool:
+        return not self.names.strong.isdisjoint(_skeletons(word)) or self._is_misspelt(word)
 
     def _is_misspelt(self, word: str) -> bool:
         """Whether one slip of the pen makes a long part of the name of this word, which is none of the language."""
-        near = self.names.near
-        if (
-            len(word) < _NEAR_LENGTH - 1
-            or not near
-            or is_word(word)
-            or not word.isalpha()
-            or skeleton(word) in self.names.strong
-        ):
-            return False
-        if word not in near and near.keys().isdisjoint(_without_one(word)):
-            return False
-        parts = {part for short in (word, *_without_one(word)) for part in near.get(short, ())}
+        parts = {part for short in _misspelt(word) for part in self.names.near.get(short, ())}
         return any(OSA.distance(word, part, score_cutoff=1) <= 1 for part in parts)
 
     def _apart(self) -> Iterator[Finding]:
         """Parts of several words whose blank has slipped or that lost a letter: "te nBoom", "van 't Hof"."""
         for name in self.names.joined if self.names.joined else ():
-            for index in range(len(self.tokens) - 1):
+            for index in sorted(at for low, ats in self.places.items() if low[0] == name[0] for at in ats):
                 written = ""
-                if self.tokens[index][2][0].lower() != name[0]:
-                    continue
                 for stop in range(index, min(index + 4, len(self.tokens))):
                     if stop > index and not _APART_GAP.fullmatch(self._gap(stop - 1)):
                         break

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property, lru_cache
 
 from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
@@ -33,45 +34,92 @@ _GLUED = re.compile(r"[A-Z][a-z]{2,20}[A-Z][a-z]{2,20}")
 
 def _glued(tokens: Tokens) -> Iterator[Finding]:
     """A given and a family name without the blank between: "JaneRoe"."""
-    for start, end, word in tokens.words:
-        if _GLUED.fullmatch(word):
-            first, second = (part.lower() for part in re.findall(r"[A-Z][a-z]+", word))
-            if is_given_name(first) and grade(second) in (Grade.NAME, Grade.UNKNOWN):
-                yield Finding(start, end, "NAME")
+    for index in tokens.capitals:
+        start, end, word = tokens.words[index]
+        if len(word) > 5 and not word[1:].islower() and _is_glued(word):
+            yield Finding(start, end, "NAME")
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_glued(word: str) -> bool:
+    if not _GLUED.fullmatch(word):
+        return False
+    first, second = (part.lower() for part in re.findall(r"[A-Z][a-z]+", word))
+    return is_given_name(first) and grade(second) in (Grade.NAME, Grade.UNKNOWN)
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_opening(low: str) -> bool:
+    """Whether a name may begin with a word in small letters."""
+    return low[0].isalpha() and (low in cues().particles or grade(low) is not Grade.WORD)
+
+
+_NO_INITIALS = words().not_initials | {
+    "om",
+    "rt",
+    "lt",
+    "dr",
+    "mt",
+    "st",
+    "xr",
+    "nm",
+    "ot",
+    "op",
+    "ms",
+    "ir",
+    "np",
+    "pt",
+}
 
 
 class _People:
     """One pass over a text."""
 
     def __init__(self, tokens: Tokens) -> None:
-        self._signs = Signs(tokens)
+        self._tokens, self._signs = tokens, Signs(tokens)
         self._runs = Runs(self._signs)
         self._text, self._words, self._gap, self._low = tokens.text, tokens.words, tokens.gap, self._signs.low
-        small = {word for _, _, word in tokens.words if len(word) > 3 and word.islower()}
-        n_strange = sum(grade(word) is Grade.UNKNOWN for word in small)
-        self._is_foreign = n_strange > _STRANGE * len(small)
+
+    @cached_property
+    def _is_foreign(self) -> bool:
+        small = {word for _, _, word in self._words if len(word) > 3 and word.islower()}
+        return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
-        index, last, last_sign = 0, -1, Sign.NONE
-        while index < len(self._words):
-            if not self._may_begin(index):
-                index += 1
+        last, last_sign = -1, Sign.NONE
+        for index in self._openings():
+            if index < last or not self._may_begin(index):
                 continue
-            sign = self._signs.before(index)
+            initials = self._is_behind_initials(index)
+            sign = self._signs.before(index - 1 if initials else index)
+            initials, sign = (True, sign) if initials and sign >= Sign.PERSON else (False, self._signs.before(index))
             is_listed = last >= 0 and self._continues(last, index)
             if is_listed:
                 sign = max(sign, min(last_sign, Sign.PERSON), Sign.WEAK)
             run = self._runs.read(index, sign)
             behind = self._signs.after(run.first, run.stop) if run else Sign.NONE
             if run is None or not self._is_person(run, sign, behind):
-                index += 1
                 continue
-            yield self._finding(run.first, run.stop)
+            yield self._finding(run.first - initials, run.stop)
             if max(sign, behind) >= Sign.STRONG and self._is_first_of_two(run.first):
                 yield self._finding(run.first - (1 if self._gap(run.first - 1).strip() else 2), run.first)
             last_sign = last_sign if is_listed else sign
-            index = last = run.stop
+            last = run.stop
+
+    def _is_behind_initials(self, index: int) -> bool:
+        """Whether two initials without full stops stand before a word that is a name: "GB Roe"."""
+        if index == 0 or self._gap(index - 1) != " " or grade(self._low[index]) not in (Grade.NAME, Grade.UNKNOWN):
+            return False
+        word, low = self._words[index - 1][2], self._low[index - 1]
+        return len(word) == 2 and word.isupper() and low not in _NO_INITIALS and self._words[index][2][0].isupper()
+
+    def _openings(self) -> list[int]:
+        """The places of words with which a name may begin, by the words alone."""
+        tokens = self._tokens
+        return sorted(
+            {*tokens.capitals, *(at for low in tokens.places if _is_opening(low) for at in tokens.places[low])}
+        )
 
     def _finding(self, first: int, stop: int) -> Finding:
         return Finding(self._words[first][0], self._words[stop - 1][1], "NAME")
@@ -246,6 +294,8 @@ class _People:
             return False
         if self._names_a_noun(run.stop):
             return True
+        if sign >= Sign.STRONG and self._has_dotted_initial(run):
+            return False
         if sign is Sign.PERSON:
             return False
         is_given = is_given_name(low[0]) and low[0] not in cues().eponyms
@@ -304,6 +354,18 @@ def find_repeats(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
                 yield Finding(start, end, "NAME")
 
 
+def find_joined(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
+    """The other half of a double name of which one was found: "[NAME]-Sun", "Abdel-[NAME]"."""
+    text, names = tokens.text, [one for one in found if one.kind == "NAME"]
+    starts, ends = {one.start for one in names}, {one.end for one in names}
+    for match in _HYPHEN.finditer(text) if names else ():
+        if match.end(1) + 1 in starts or match.start(2) - 1 in ends:
+            part = 1 if match.end(1) + 1 in starts else 2
+            if grade(match[part].lower()) is not Grade.WORD or match[part] == "Sun":
+                yield Finding(*match.span(part), "NAME")
+
+
+_HYPHEN = re.compile(r"(?<![^\W_])([A-Z][a-z]{2,30})-(?=([A-Z][a-z]{2,30})(?![^\W_]))")
 _NAME_PART = re.compile(r"(?<![A-Za-z])[A-Z][A-Za-z]{2,}")
 
 

@@ -42,10 +42,14 @@ _VANITY = re.compile(
     r"(?<![\w.-])(?:\+?1[-. ])?(?:8(?:00|33|44|55|66|77|88)[-. ][A-Z0-9]{2,8}(?:-[A-Z0-9]{2,8}){0,2}"
     r"|\(?[2-9]\d\d\)?[-. ]{1,2}(?:\d{3}-[A-Z]{4}|[A-Z]{3}-[A-Z]{4}|[A-Z]{3}-\d{4}|[A-Z]{7}))(?![\w-])"
 )
+_ANY_VANITY = re.compile(r"\d\d\d[)]?[-. ]{1,2}[\d-]{0,30}[A-Z]")
 _PAGER = re.compile(
     r"(?:pager|beeper|bleep|pgr|ext|extension|extn|extensions|x)s?\W{0,4}(?:no|number|nr|is)?\W{0,3}$", re.IGNORECASE
 )
+_SHORT_PAGER = re.compile(r"\b(?:pager|beeper|bleep|bleeper|pgr)(?: ?(?:no|number|nr))?[ \t:.#]{1,3}$", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)([^A-Za-z\d]{0,6})$")
+_MOST = 15
+"""Digits of the longest number."""
 _REACH = 40
 """Characters before a number in which its cue may stand."""
 
@@ -68,17 +72,28 @@ def _lists() -> _Lists:
 def find_phones(tokens: Tokens) -> Iterator[Finding]:
     """Telephone, fax and pager numbers, with their extensions."""
     text = tokens.text
-    for match in _RUN.finditer(text) if _may_hold(tokens) else ():
+    for match in _runs(text) if _may_hold(tokens) else ():
         if _is_phone(text, match):
             more = _EXTENSION.match(text, match.end())
             yield Finding(match.start(), more.end() if more else match.end(), "PHONE")
-    for match in _VANITY.finditer(text):
+    for match in _VANITY.finditer(text) if _ANY_VANITY.search(tokens.numerals) else ():
         if any(letter.isalpha() for letter in match[0]):
             yield Finding(match.start(), match.end(), "PHONE")
 
 
+def _runs(text: str) -> Iterator[re.Match[str]]:
+    """Runs of digits; where a slash stands in one too long for a number, its sides are two."""
+    for match in _RUN.finditer(text):
+        if "/" in match[0] and sum(map(str.isdigit, match[0])) > _MOST:
+            sides = re.finditer(r"[^/\s][^/]*", match[0])
+            at = [(match.start() + side.start(), match.start() + side.end()) for side in sides]
+            yield from (found for start, end in at if (found := _RUN.match(text, start, end)))
+        else:
+            yield match
+
+
 def _may_hold(tokens: Tokens) -> bool:
-    return any(sum(map(str.isdigit, line)) > 3 for line in tokens.numerals.split("\n"))
+    return any(sum(map(str.isdigit, line)) > 2 for line in tokens.numerals.split("\n"))
 
 
 def _is_phone(text: str, match: re.Match[str]) -> bool:
@@ -86,11 +101,11 @@ def _is_phone(text: str, match: re.Match[str]) -> bool:
     groups = re.findall(r"\d+", written)
     n_digits = sum(map(len, groups))
     has_unit = _UNIT.match(text, match.end()) is not None and not _EXTENSION.match(text, match.end())
-    if n_digits < 4 or n_digits > 15 or has_unit:
+    if n_digits < 3 or n_digits > _MOST or has_unit:
         return False
     before = text[max(0, match.start() - _REACH) : match.start()]
-    if 4 <= n_digits <= 7 and len(groups) == 1:
-        return n_digits > 3 and _PAGER.search(before) is not None
+    if n_digits <= 7 and len(groups) == 1:
+        return (_PAGER if n_digits > 3 else _SHORT_PAGER).search(before) is not None
     if n_digits < 7 or _DATE.search(written):
         return False
     near = _word_before(before)

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from reports.deid.cues import SPECIALTIES, cues, is_word
 from reports.deid.findings import Finding
-from reports.deid.tokens import Tokens
+from reports.deid.tokens import Tokens, matches_at
 from reports.deid.words import words
 
 _MACROS = {
@@ -46,6 +46,9 @@ class Rule:
     trust: bool
     require_digits: int
     starts: tuple[str, ...]
+    numbers: bool
+    capitals: bool
+    marks: re.Pattern[str] | None
     needs: tuple[str, ...]
     quick: re.Pattern[str] | None
     digits: re.Pattern[str] | None
@@ -68,12 +71,13 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     starts: dict[int, list[int]] = {}
     for word, indices in tokens.places.items():
         for number in _rules_from(word):
-            starts.setdefault(number, []).extend(tokens.words[index][0] for index in indices)
+            starts.setdefault(number, []).extend([tokens.words[index][0] for index in indices])
     for number, rule in enumerate(rules()):
-        if rule.starts:
-            yield from _findings(rule, _matches_at(rule.pattern, text, sorted(starts.get(number, ()))), text)
-        elif _is_possible(rule, tokens, low):
-            yield from _findings(rule, rule.pattern.finditer(text), text)
+        elsewhere = rule.numbers or rule.capitals or rule.marks
+        if (number in starts or elsewhere or not rule.starts) and _is_possible(rule, tokens, low):
+            at = sorted(_tried_at(rule, tokens, starts.get(number, ()))) if rule.starts or elsewhere else None
+            matches = rule.pattern.finditer(text) if at is None else matches_at(rule.pattern, text, at)
+            yield from _findings(rule, matches, text)
     yield from _first_names(tokens)
 
 
@@ -85,17 +89,16 @@ def apply_rule(rule: Rule, text: str) -> list[Finding]:
 @lru_cache(maxsize=1 << 16)
 def _rules_from(word: str) -> tuple[int, ...]:
     """The numbers of the rules whose matches may begin with this word."""
-    return tuple(number for number, rule in enumerate(rules()) if rule.starts and word.startswith(rule.starts))
+    return tuple(number for number, rule in enumerate(rules()) if rule.starts and f"{word} ".startswith(rule.starts))
 
 
-def _matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
-    """What `finditer` finds, if every match begins at one of the sorted `starts`."""
-    end = 0
-    for start in starts:
-        match = pattern.match(text, start) if start >= end else None
-        if match:
-            end = match.end()
-            yield match
+def _tried_at(rule: Rule, tokens: Tokens, starts: Iterable[int]) -> Iterator[int]:
+    """Where the pattern of a rule may match: at the `starts` of its words, at numbers, capitals and marks."""
+    yield from starts
+    for places in ((tokens.numbers,) if rule.numbers else ()) + ((tokens.capitals,) if rule.capitals else ()):
+        yield from (tokens.words[index][0] for index in places)
+    if rule.marks:
+        yield from (match.start() for match in rule.marks.finditer(tokens.text))
 
 
 def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
@@ -173,6 +176,8 @@ def _is_postal_town(hidden: str) -> bool:
     """A postal code with its town, or one that needs none: "67000 Strasbourg", "SW1A 1AA"."""
     if re.search(r" [0-9](?:ST|ND|RD|TH|HR|HU|DS)$", hidden):
         return False
+    if re.search(r"[A-Z]{1,2}[0-9][A-Z0-9]? [0-9][A-Z]{2}$", hidden):
+        return True
     parts = re.findall(r"[A-Za-z'-]{3,}", hidden)
     if re.match(r"(?:19|20)[0-9]{2}[ \n]", hidden) and not re.match(r"[0-9]{4} [A-Z]{2} ", hidden):
         return False
@@ -215,6 +220,9 @@ def _rule(entry: dict[str, object]) -> Rule:
         quick=re.compile(str(entry["quick"])) if "quick" in entry else None,
         digits=re.compile(str(entry["digits"])) if "digits" in entry else None,
         starts=tuple(entry.get("starts", ())),  # type: ignore[arg-type]
+        numbers=bool(entry.get("numbers")),
+        capitals=bool(entry.get("capitals")),
+        marks=re.compile(f"[{re.escape(str(entry['marks']))}]") if "marks" in entry else None,
         needs=tuple(entry.get("needs", ())),  # type: ignore[arg-type]
         before=re.compile(str(entry["before"]), re.IGNORECASE) if "before" in entry else None,
         check=_CHECKS[str(entry["check"])] if "check" in entry else None,

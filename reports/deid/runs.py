@@ -101,7 +101,7 @@ class Runs:
             return "." if grade(self._low[place]) in (Grade.NAME, Grade.UNKNOWN) else ""
         if (
             gap[:1] == "."
-            and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr"))
+            and (len(previous) == 1 or previous.lower() in ("st", "jr", "sr", "th"))
             and (gap == "." or GAP.fullmatch(gap[1:]))
         ):
             return "."
@@ -137,10 +137,10 @@ class Runs:
         if has_dot or self._words[place][2] not in "AI":
             return has_dot or follows or sign >= Sign.STRONG
         return (
-            follows
+            (follows or sign >= Sign.PERSON)
             and place + 1 < len(self._words)
             and self._gap(place) == " "
-            and grade(self._low[place + 1]) >= Grade.UNKNOWN
+            and (grade(self._low[place + 1]) >= Grade.UNKNOWN or self._particles(place + 1) > place + 1)
         )
 
     def _part(self, place: int, first: int, sign: Sign, *, is_lower: bool, follows: bool) -> Grade | None:
@@ -175,6 +175,8 @@ class Runs:
         is_title_case = word[1:].islower()
         if place == first and sign is Sign.TITLE:
             return is_title_case
+        if low == "sun" and follows and is_title_case and self._gap(place - 1) in (" ", ". ", "-"):
+            return place + 1 == len(self._words) or not self._low[place + 1][0].isdigit()  # Wei Sun, no Sunday
         if (
             sign < Sign.STRONG
             or low in cues().nouns

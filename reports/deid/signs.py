@@ -47,7 +47,7 @@ class Signs:
 
     def __init__(self, tokens: Tokens) -> None:
         self.text, self.words, self.gap = tokens.text, tokens.words, tokens.gap
-        self.low = [word.lower() for _, _, word in tokens.words]
+        self.low = tokens.low
         self._talk = self._reach_of_talk(tokens)
 
     def _reach_of_talk(self, tokens: Tokens) -> dict[int, int]:
@@ -126,6 +126,8 @@ class Signs:
             return Sign.WEAK
         if low in cues().roles and not (gap.startswith(".") and low not in ("pt", "tech")):
             return Sign.LABEL
+        if gap.startswith(". ") and low in ("above", "agree", "agreed", "concur") and self.ends_line(index + 1):
+            return Sign.PERSON  # Agree with above. Roe
         if gap.startswith(".") and low not in ("attn", "re", "pt", "ref", "no", "aka", "a"):
             return Sign.NONE
         if low == "by" and index > 1 and not self.low[index - 2].isdigit():
@@ -138,8 +140,8 @@ class Signs:
             return Sign.STRONG
         if low in ("is", "was", "are") and index > 1 and self.low[index - 2] in cues().roles:
             return Sign.STRONG
-        if gap.rstrip().endswith(('"', "(")):
-            return Sign.WEAK
+        if gap.rstrip().endswith(('"', "(")):  # Trauma team (Roe/Doe)
+            return Sign.STRONG if low in ("team", "crew") and gap.endswith("(") else Sign.WEAK
         return Sign.WEAK if low in cues().weak else Sign.NONE
 
     def _is_agent(self, place: int) -> bool:

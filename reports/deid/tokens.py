@@ -6,8 +6,9 @@ Enters: folded text. Leaves: `Tokens`. Refuses: nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from reports.deid.fold import TOKEN, Token
 
@@ -35,6 +36,21 @@ class Tokens:
     places: Mapping[str, Sequence[int]]
     numerals: str
 
+    @cached_property
+    def low(self) -> list[str]:
+        """The words in lower case."""
+        return [word.lower() for _, _, word in self.words]
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The places of the words that begin with a digit."""
+        return sorted(at for word, places in self.places.items() if word[0].isdigit() for at in places)
+
+    @cached_property
+    def capitals(self) -> list[int]:
+        """The places of the words that begin with a capital letter."""
+        return [index for index, (_, _, word) in enumerate(self.words) if word[0].isupper()]
+
     def gap(self, index: int) -> str:
         """What stands between word `index` and the next."""
         return self.text[self.words[index][1] : self.words[index + 1][0]]
@@ -42,10 +58,21 @@ class Tokens:
 
 def tokenize(text: str) -> Tokens:
     """Cut folded `text` into words."""
-    words: list[Token] = []
+    words: list[Token] = [(*match.span(), match[0]) for match in TOKEN.finditer(text)]
     places: dict[str, list[int]] = {}
-    for index, match in enumerate(TOKEN.finditer(text)):
-        word = match[0]
-        words.append((match.start(), match.end(), word))
-        places.setdefault(word.lower(), []).append(index)
+    for index, low in enumerate([word.lower() for _, _, word in words]):
+        if low in places:
+            places[low].append(index)
+        else:
+            places[low] = [index]
     return Tokens(text, words, places, "\n".join(_NUMERALS.findall(text)))
+
+
+def matches_at(pattern: re.Pattern[str], text: str, starts: Iterable[int]) -> Iterator[re.Match[str]]:
+    """What `finditer` finds, if every match begins at one of the sorted `starts`."""
+    end = 0
+    for start in starts:
+        match = pattern.match(text, start) if start >= end else None
+        if match:
+            end = match.end()
+            yield match
