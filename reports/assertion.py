@@ -12,7 +12,6 @@ for is uncertain: it says nothing about this picture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -23,8 +22,7 @@ from reports.statements import Marked, Neutral, is_advice, is_measured, states_s
 from reports.vocabulary import Hit, Trie, Tries, Word
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a sentence asserts.
 
     Parameters
