@@ -191,13 +191,15 @@ def _shared_sides(
     shared = list(sides)
     given: set[str] = set()
     for index, mention in enumerate(own):
-        end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
-        between = {word.lower for word in words[own[index - 1].end : end]} if index else set()
-        is_beside = bool(between & small.beside) and not between & (small.separators - small.with_words - {","})
         is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem)
-        if is_beside and is_open and len(given) == 1:
-            shared[index] = set(given)
-        given |= shared[index] | ({mention.side} - {""})
+        if is_open and len(given) == 1:  # so it is not the first
+            end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
+            between = {word.lower for word in words[own[index - 1].end : end]}
+            if between & small.beside and not between & (small.separators - small.with_words - {","}):
+                shared[index] = set(given)
+        given |= shared[index]
+        if mention.side:
+            given.add(mention.side)
     return shared
 
 
@@ -214,6 +216,8 @@ def _one_of_pair(mention: Mention) -> Mention:
 
 def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
     """ "bone" in "facial bone" is no bone of its own."""
+    if not any(mention.stem in _GENERAL for mention in anatomy):
+        return anatomy
     ends = {mention.end for mention in anatomy}
     return [mention for mention in anatomy if not (mention.stem in _GENERAL and mention.start in ends)]
 
