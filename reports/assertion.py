@@ -12,9 +12,7 @@ for is uncertain: it says nothing about this picture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
@@ -23,8 +21,7 @@ from reports.statements import Marked, Neutral, is_advice, is_measured, states_s
 from reports.vocabulary import Hit, Trie, Tries, Word
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a sentence asserts.
 
     Parameters
@@ -230,11 +227,8 @@ _POSITIVITY: Mapping[Assertion, int] = {"present": 0, "uncertain": 1, "absent": 
 def _restarts(words: Sequence[Word], rules: _Rules) -> set[int]:
     """Indices of words that begin a new statement after a comma or "and"."""
     joints, restart = rules.joints, rules.restart
-    return {
-        index
-        for index, (before, word) in enumerate(pairwise(words), 1)
-        if before.lower in joints and (word.lower in restart or word.lower.isdigit())
-    }
+    behind = [index for index, word in enumerate(words, 1) if word[0] in joints and index < len(words)]
+    return {index for index in behind if words[index].lower in restart or words[index].lower.isdigit()}
 
 
 def _judge_finding(

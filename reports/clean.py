@@ -15,6 +15,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
+from string import ascii_lowercase, ascii_uppercase
 
 from reports.grammar import read_data, tagged_languages
 from reports.records import Span
@@ -41,6 +42,7 @@ _COMMA_BEFORE_HEADING = re.compile(r",(?=[A-Z][A-Za-z&/ -]{1,60}:)")
 _COMMA_BEFORE_CAPITAL = re.compile(r",(?=[A-Z][a-z]{2})(?<=[a-z0-9)],)")
 _LIST_ITEM = re.compile(r"(?:\(?\d{1,2}[.)]\s|\(?\d{1,2}[.)](?=[A-Z])|[-*•·>o+]\s|[a-hA-H][.)]\s)")
 _HEADING_START = re.compile(r"\W{0,3}[A-Z][A-Za-z0-9 ,/&()'-]{1,50}:(?:\s|$)")
+_CAPITALS, _SMALL = ascii_uppercase.encode(), ascii_lowercase.encode()
 _KEYWORDS_AT_LEAST = 5
 _KEYWORDS_AT_MOST = 3000
 """Characters of a keyword list; a bound keeps the time linear in a text full of commas."""
@@ -208,7 +210,10 @@ def _goes_on(lines: list[str]) -> bool:
 
 def _is_in_capitals(lines: list[str]) -> bool:
     long = "".join(line for line in lines if len(line) >= MIN_WRAP_WIDTH)
-    return sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
+    if not long.isascii():
+        return sum(map(str.isupper, long)) > 2 * sum(map(str.islower, long))
+    raw = long.encode()  # bytes lose a set of letters at once
+    return len(raw) - len(raw.translate(None, _CAPITALS)) > 2 * (len(raw) - len(raw.translate(None, _SMALL)))
 
 
 @cache

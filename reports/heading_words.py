@@ -99,7 +99,12 @@ def listed(name: str, language: str = ENGLISH) -> frozenset[str]:
 
 def is_title(words: str, language: str = ENGLISH) -> bool:
     """Whether words in lower case begin as the name of an examination does."""
-    return words.startswith(tuple(f"{title} " for title in listed("titles", language)))
+    return words.startswith(_titles(language))
+
+
+@cache
+def _titles(language: str) -> tuple[str, ...]:
+    return tuple(f"{title} " for title in sorted(listed("titles", language)))
 
 
 def is_named_examination(words: str, language: str) -> bool:

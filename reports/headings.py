@@ -39,6 +39,9 @@ _STOPPED = re.compile(r"([A-Z][A-Za-z]{3,14}(?: [A-Za-z]{3,14})?)\. (?=[A-Z0-9])
 _SIGNED = re.compile(r"(?:(?:Dr|Prof|Mr|Mrs|Ms|Miss)\.? )?\[NAME\][^.:]{0,100}\.?")
 _EDGE = " .-*_=#[](){}|:;<>"
 _DATE_BEHIND = re.compile(r"[ *=_-]{1,8}(?:\[(?:DATE|TIME)\]?[ ,]{0,2}){1,2}$")
+_EDGE_BUT_COLON = _EDGE.replace(":", "")
+_COLON = re.compile(":")
+_CAPITALS_BEHIND = re.compile(r"[.!?]\s(?=[A-Z]{4})")
 _VERB = re.compile(r"\b(?:is|was|were|has|had|have|with|who|by|at|on|informed|notified|called|discussed)\b")
 _SENTENCE_END = re.compile(r"[.!?;:\]]\s")
 
@@ -89,7 +92,7 @@ def _line_headings(
     if whole is None and is_over_text and opens:
         whole = _organ_line(line, lists.language)
     if whole:
-        yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE.replace(":", "")).endswith(":"))
+        yield Heading(offset, offset + len(line), _tidy(line), whole, line.rstrip(_EDGE_BUT_COLON).endswith(":"))
         return
     if _signature(line, lists):
         yield Heading(offset, offset, "", Resolved("signature", "other"), False)
@@ -114,7 +117,7 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
         yield dashed
         at = dashed.body
     scanned, is_administrative = at, False
-    for colon in (match.start() for match in re.finditer(":", line)):
+    for colon in (match.start() for match in _COLON.finditer(line)):
         if colon < at or line[colon + 1 : colon + 2] not in ("", " ", "*", "]"):
             continue
         start, at_line_start = _heading_start(line, colon, at)
@@ -204,7 +207,7 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     words = _tidy(line)
     if not words or len(words) > 120 or line.rstrip().endswith((".", ",")) or ": " in words:
         return None
-    if line.rstrip(_EDGE.replace(":", "")).endswith(":"):
+    if line.rstrip(_EDGE_BUT_COLON).endswith(":"):
         resolved = resolve(words, True, lists) if len(words) <= MAX_HEADING else None
         return resolved or (Resolved("neutral", "findings") if is_label(words, lists.language) else None)
     undated = _DATE_BEHIND.sub("", words).strip(_EDGE)
@@ -273,7 +276,7 @@ def _colon_is_near(following: str) -> bool:
 
 
 def _bare_inside(line: str, low: int, high: int, language: str) -> Iterator[Heading]:
-    for match in re.finditer(r"[.!?]\s(?=[A-Z]{4})", line[low:high]):
+    for match in _CAPITALS_BEHIND.finditer(line[low:high]):
         start = low + match.end()
         bare = _bare_heading(line, start, language)
         if bare:
@@ -285,4 +288,9 @@ def _signature(line: str, lists: Lists) -> bool:
         return True
     if _SIGNED.fullmatch(line) and not _VERB.search(line):  # "Dr [NAME] (Fellow) / Dr [NAME] (Consultant)"
         return True
-    return line.lstrip("/*- [").lower().startswith((*listed("signature", lists.language), *lists.profile.signature))
+    return line.lstrip("/*- [").lower().startswith(_signatures(lists))
+
+
+@cache
+def _signatures(lists: Lists) -> tuple[str, ...]:
+    return (*sorted(listed("signature", lists.language)), *lists.profile.signature)

@@ -102,7 +102,8 @@ def _is_range(between: str, small: Grammar) -> bool:
 
 def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> Iterator[Level]:
     """Couinaud segments: ``segment IVb``, ``segments 5/6``; only where nothing else in the sentence has segments."""
-    places = [at for at, word in enumerate(words) if word.lower in small.segment_words]
+    segment_words = small.segment_words
+    places = [at for at, word in enumerate(words) if word[0] in segment_words]
     if not places or (not is_liver and any(_is_elsewhere(words, index) for index in range(len(words)))):
         return
     for at in places:

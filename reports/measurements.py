@@ -7,6 +7,7 @@ pressures and the thickness of slices.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _WORDS = dict(
     one=1.0, two=2.0, three=3.0, four=4.0, five=5.0, six=6.0, seven=7.0, eight=8.0, nine=9.0, ten=10.0, eleven=11.0,
@@ -19,8 +20,9 @@ _AXIS = (
     r"(?: ?\((?:AP|TR|TV|CC|SI|ML|RL|LR|[LWHDT]|transverse|craniocaudal|anteroposterior)\)| (?:AP|TR|TV|CC|SI|ML)\b)?"
 )
 _PART = rf"{_NUMBER}(?:[ -]?{_UNIT})?{_AXIS}(?:[ -]?{_UNIT})?"
-_AXES = re.compile(_AXIS, re.IGNORECASE)
+_AXES = re.compile(_AXIS.removesuffix("?"), re.IGNORECASE)
 _LENGTH = re.compile(rf"(?<![\w.,/]){_PART}(?:{_JOINT}{_PART}){{0,3}}", re.IGNORECASE)
+_NUMBER_START = re.compile(r"[\d.]")
 _SPELLED = re.compile(rf"\b({'|'.join(_WORDS)})[ -]({_UNIT})", re.IGNORECASE)
 _VALUE = re.compile(rf"(\d{{0,4}}(?:[.,]\d{{1,2}})?)[ -]?({_UNIT})?", re.IGNORECASE)
 _SLICE_AFTER = re.compile(
@@ -39,14 +41,26 @@ def find_measurements_mm(text: str) -> tuple[float, ...]:
     if not any(unit in lowered for unit in ("mm", "cm", "imet")):
         return ()
     found = [
-        (m.start(), _lengths_mm(m.group())) for m in _LENGTH.finditer(text) if not _SLICE_AFTER.match(text, m.end())
+        (m.start(), _lengths_mm(m.group())) for m in _length_matches(text) if not _SLICE_AFTER.match(text, m.end())
     ]
     found += [(m.start(), (_to_mm(_WORDS[m.group(1).lower()], m.group(2)),)) for m in _SPELLED.finditer(text)]
     return tuple(value for _, values in sorted(found) for value in values)
 
 
+def _length_matches(text: str) -> Iterator[re.Match[str]]:
+    """What ``_LENGTH.finditer`` gives, tried only where a number may begin."""
+    at = 0
+    while start := _NUMBER_START.search(text, at):
+        match = _LENGTH.match(text, start.start())
+        at = match.end() if match else start.end()
+        if match:
+            yield match
+
+
 def _lengths_mm(words: str) -> tuple[float, ...]:
     """The numbers of one expression; a number without unit takes that of the next one that has one."""
+    if "m" not in words.lower():
+        return ()
     parts = [(match.group(1), match.group(2)) for match in _VALUE.finditer(_AXES.sub("", words)) if match.group(1)]
     lengths: list[float] = []
     unit: str | None = None

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 from reports.grammar import ENGLISH, Grammar
 from reports.levels import liver_segments, rib_numbers, vertebral_levels
@@ -19,8 +19,7 @@ _STATION_REACH = 16
 _LEVEL = re.compile(r"[CTLS]\d")
 
 
-@dataclass(frozen=True)
-class Mention:
+class Mention(NamedTuple):
     """A range of words that names anatomy.
 
     Parameters
@@ -47,8 +46,7 @@ class Mention:
     is_listed: bool = False
 
 
-@dataclass(frozen=True)
-class Mentions:
+class Mentions(NamedTuple):
     """Anatomy, sides and findings of a sentence, each in reading order.
 
     Parameters
@@ -82,7 +80,7 @@ def find_mentions(
     lexicon = vocabulary(language)
     small = lexicon.grammar
     terms, also = lexicon.both.find(words)
-    hits = [_settle(hit, words, lexicon) for hit in terms]
+    hits = [_settle(hit, words, lexicon) if hit.value.kind == "ambiguous" else hit for hit in terms]
     anatomy = [_mention(hit, words, text, small) for hit in hits if hit.value.stem]
     anatomy += [Mention(hit.start, hit.end, stem, "anatomy") for hit in also for stem in hit.value]
     anatomy += _alias_mentions(words, hits, aliases, lexicon) if aliases else []
@@ -108,8 +106,8 @@ def _marked_lists(anatomy: Sequence[Mention], words: Sequence[Word], small: Gram
         is_list = not between.isdisjoint(small.and_or) and between <= small.joints_and_articles
         # a hilum without side has no region of its own, so it stands for none in a list
         if is_list and one.kind == other.kind == "anatomy" and "hilum" not in (one.stem, other.stem):
-            marked[index] = replace(marked[index], is_listed=True)
-            marked[index + 1] = replace(other, is_listed=True)
+            marked[index] = marked[index]._replace(is_listed=True)
+            marked[index + 1] = other._replace(is_listed=True)
     return marked
 
 
@@ -119,8 +117,6 @@ def _is_finding(term: Term) -> bool:
 
 def _settle(hit: Hit[Term], words: Sequence[Word], lexicon: Vocabulary) -> Hit[Term]:
     """An ambiguous abbreviation gets the first meaning whose cue is in the sentence, or the one that needs none."""
-    if hit.value.kind != "ambiguous":
-        return hit
     present = {word.lower for word in words}
     for meaning in lexicon.ambiguous[hit.value.concept]:
         if not meaning.cues or meaning.cues & present:
@@ -130,9 +126,9 @@ def _settle(hit: Hit[Term], words: Sequence[Word], lexicon: Vocabulary) -> Hit[T
 
 
 def _mention(hit: Hit[Term], words: Sequence[Word], text: str, small: Grammar) -> Mention:
-    term = hit.value
-    numbers = tuple(rib_numbers(words, hit.start, hit.end, text, small)) if term.stem == "ribs" else ()
-    return Mention(hit.start, hit.end, term.stem, term.kind, term.side, numbers=numbers)
+    start, end, term = hit
+    numbers = tuple(rib_numbers(words, start, end, text, small)) if term.stem == "ribs" else ()
+    return Mention(start, end, term.stem, term.kind, term.side, False, numbers)
 
 
 def _alias_mentions(
@@ -201,5 +197,5 @@ def _with_stations(
         side = next((m.side for m, inside in zip(anatomy, is_inside, strict=True) if inside and m.side), "")
         anatomy = [m for m, inside in zip(anatomy, is_inside, strict=True) if not inside]
         station = Mention(hit.start, hit.end, hit.value, "pair" if hit.value == "axilla" else "anatomy")
-        anatomy.append(replace(station, side=side))
+        anatomy.append(station._replace(side=side))
     return anatomy

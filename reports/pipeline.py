@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -31,6 +32,8 @@ from t3dkit.errors import ConfigError
 MAX_ABBREVIATION_TOKENS = 10
 """Tokens between parentheses. scispaCy ignores longer ones; looking no further keeps the time linear."""
 _TOO_LONG = re.compile(r"\S{120}")
+_CHUNK = re.compile(r"\S+|\s{2,}|[^\S ]")
+"""What the tokenizer takes apart by itself: it parts a text at spaces first."""
 _PLAIN_TOKEN = re.compile(r"\w+|[^\w ]| ")
 
 
@@ -228,16 +231,66 @@ def text_of(doc: Doc) -> str:
 def read_text(text: str, lists: Lists = NO_LISTS, *, tags: bool = True) -> tuple[list[Block], list[BlockSentence]]:
     """Blocks and sentences of a cleaned text: what the components leave on a `Doc`, in a third less time.
 
-    Only words with a full stop in them are tokenized, and the whole text only where a parenthesis may define an
+    Only words with a full stop in them are tokenized, and the whole text only where a parenthesis defines an
     abbreviation.
     """
     blocks = find_blocks(text, lists)
     sentences = find_sentences(text, blocks, stops_inside_words(text))
     if not tags:
         return blocks, sentences
+    return blocks, tag_sentences(text, sentences, find_abbreviations(text), lists.language)
+
+
+def find_abbreviations(text: str) -> dict[str, str]:
+    """The abbreviations a text defines; a `Doc`, which costs as much as all sentences, is made only if it does."""
+    if "(" not in text or (_TOO_LONG.search(text) is None and not _defines_abbreviation(text)):
+        return {}
     nlp = cached_pipeline()
-    doc = nlp.get_pipe("t3d_abbreviations")(nlp.make_doc(text)) if "(" in text else None
-    return blocks, tag_sentences(text, sentences, abbreviations_of(doc) if doc else {}, lists.language)
+    return abbreviations_of(nlp.get_pipe("t3d_abbreviations")(nlp.make_doc(text)))
+
+
+def _defines_abbreviation(text: str) -> bool:
+    """Whether scispaCy's `filter_matches` and `find_abbreviation` find a pair; here on words tokenized before."""
+    tokens = [part for word in _CHUNK.findall(text) for part in _tokens_of(word)]
+    opened = 0
+    for index, word in enumerate(tokens):
+        if word == "(":
+            opened = index + 1
+        elif word == ")":
+            if opened > 1 and 0 < index - opened <= 8 and _is_definition(tokens, opened, index):
+                return True
+            opened = 0
+    return False
+
+
+def _is_definition(tokens: Sequence[str], start: int, end: int) -> bool:
+    """Whether the tokens in parentheses and those before them are a short and a long form, in either order."""
+    short, long = tokens[start:end], tokens[start - 2 : start - 1]
+    if end - start > 3:
+        short, long = long, short
+    else:
+        n = sum(map(len, short))
+        long = tokens[max(start - min(n + 5, 2 * n) - 1, 0) : start - 1]
+    name, words = " ".join(short), " ".join(long)
+    n_letters, n_blanks = sum(map(str.isalpha, name)), len(short) - 1
+    if not all(2 <= len(one) < 10 for one in short) or not name[0].isalpha() or 2 * n_letters < len(name) - n_blanks:
+        return False
+    at = len(words) - 1
+    for index in range(len(name) - 1, -1, -1):
+        char = name[index].lower()
+        if not char.isalnum():
+            continue
+        while at >= 0 and (words[at].lower() != char or (index == 0 and at > 0 and words[at - 1].isalnum())):
+            at -= 1
+        if at < 0:
+            return False
+        at -= 1
+    return True
+
+
+@lru_cache(maxsize=1 << 14)
+def _tokens_of(word: str) -> tuple[str, ...]:
+    return tuple(token.text for token in cached_pipeline().make_doc(word))
 
 
 def stops_inside_words(text: str) -> set[int]:

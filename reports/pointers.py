@@ -42,6 +42,7 @@ _BARE = re.compile(r"\(([2-9]\d\d|1\d\d\d)/(\d{1,4})\)")
 """Philips numbers series 201, 301, ...; no pressure or score is written with such a number first."""
 _IMAGE_OF = re.compile(rf"{_IMAGE} of \d{{1,5}}\b", re.IGNORECASE)
 _IMAGE_ONLY = re.compile(_IMAGE, re.IGNORECASE)
+_SERIES_NUMBER = re.compile(_SERIES, re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 _SERIES_ONLY = re.compile(rf"{_SERIES}\b(?! (?:year|month|week|day|of))", re.IGNORECASE)
 
@@ -59,28 +60,31 @@ def find_pointer(text: str) -> ImagePointer | None:
     """
     if not _DIGIT.search(text):
         return None
-    for pattern, series_group, image_group in (
-        (_BOTH_WORDS, 1, 2),
-        (_SERIES_IMAGE, 1, 2),
-        (_IMAGE_SERIES, 2, 1),
-        (_SERIES_SLASH, 1, 2),
-        (_SHORT, 1, 2),
-        (_BEHIND_LENGTH, 1, 2),
-        (_BEHIND_LESION, 1, 2),
-        (_NUMBERED, 1, 2),
-        (_PLANE, 1, 2),
-        (_BARE, 1, 2),
+    has_series, has_image = _SERIES_NUMBER.search(text) is not None, _IMAGE_ONLY.search(text) is not None
+    has_slash, has_bracket = "/" in text or ":" in text, "(" in text or "[" in text
+    for is_possible, pattern, series_group, image_group in (  # a pattern is slow where its marks are not there
+        (has_slash, _BOTH_WORDS, 1, 2),
+        (has_series and has_image, _SERIES_IMAGE, 1, 2),
+        (has_series and has_image, _IMAGE_SERIES, 2, 1),
+        (has_series and has_slash, _SERIES_SLASH, 1, 2),
+        (has_bracket, _SHORT, 1, 2),
+        (has_bracket, _BEHIND_LENGTH, 1, 2),
+        (has_bracket, _BEHIND_LESION, 1, 2),
+        (has_bracket, _NUMBERED, 1, 2),
+        (has_slash, _PLANE, 1, 2),
+        (has_bracket, _BARE, 1, 2),
     ):
-        match = pattern.search(text)
+        match = pattern.search(text) if is_possible else None
         if match:
             return ImagePointer(int(match.group(series_group)), int(match.group(image_group)))
-    match = _IMAGE_SLASH.search(text)
+    match = _IMAGE_SLASH.search(text) if has_image else None
     if match:
         return _of_slash(match)
-    match = _IMAGE_OF.search(text) or _IMAGE_ONLY.search(text) or _PLANE_IMAGE.search(text)
+    match = (_IMAGE_OF.search(text) or _IMAGE_ONLY.search(text)) if has_image else None
+    match = match or (_PLANE_IMAGE.search(text) if has_bracket else None)
     if match:
         return ImagePointer(None, int(match.group(1)))
-    match = _SERIES_ONLY.search(text)
+    match = _SERIES_ONLY.search(text) if has_series else None
     return ImagePointer(int(match.group(1)), None) if match else None
 
 

@@ -7,7 +7,7 @@ Enters: a cleaned text, its blocks, what a tokenizer knows about its full stops 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from reports.assertion import Judgement, is_denial_alone, judge_sentence
 from reports.mentions import find_mentions
@@ -21,8 +21,7 @@ _WITHOUT_PICTURE = ("history", "indication", "other", "comparison")
 _BACKGROUND = ("history", "indication")
 
 
-@dataclass(frozen=True)
-class BlockSentence:
+class BlockSentence(NamedTuple):
     """A sentence of a cleaned text: its block, its half-open range, what it says."""
 
     block: Block
@@ -84,7 +83,7 @@ def _tagged(
     if is_denial_alone(text[max(sentence.start, block.body) : sentence.end], language):
         judgement = Judgement("absent", True, False)
     if judgement.is_prior_comparison and block.section in _WITHOUT_PICTURE:
-        judgement = replace(judgement, is_prior_comparison=False)
+        judgement = judgement._replace(is_prior_comparison=False)
     context = Context(block.context if is_own or sentence.start < block.context_end else (), is_own=is_own)
     tags = tag_sentence(
         words, mentions, context=context, body_start=body_start, is_normal=judgement.is_normal, language=language

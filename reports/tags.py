@@ -11,13 +11,13 @@ of heart chambers and coronary arteries ("left ventricle") are names, not sides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 from reports.grammar import ENGLISH, Grammar, grammar
 from reports.mentions import Mention, Mentions, find_mentions
 from reports.records import Laterality
-from reports.regions import RegionTree, region_tree
+from reports.regions import region_tree
 from reports.vocabulary import Word, vocabulary
 
 _GENERAL = frozenset({"bones", "muscles", "vessels"})
@@ -44,8 +44,7 @@ _SUFFIX_REACH = 20
 _Side = tuple[int, int, str]
 
 
-@dataclass(frozen=True)
-class Tags:
+class Tags(NamedTuple):
     """What a sentence is about.
 
     Parameters
@@ -63,8 +62,7 @@ class Tags:
     mentions: Mentions
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """The organ sub-heading a sentence stands under.
 
     Parameters
@@ -193,13 +191,15 @@ def _shared_sides(
     shared = list(sides)
     given: set[str] = set()
     for index, mention in enumerate(own):
-        end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
-        between = {word.lower for word in words[own[index - 1].end : end]} if index else set()
-        is_beside = bool(between & small.beside) and not between & (small.separators - small.with_words - {","})
         is_open = not shared[index] and mention.kind in ("finding", "weak") and _has_sides(mention.stem)
-        if is_beside and is_open and len(given) == 1:
-            shared[index] = set(given)
-        given |= shared[index] | ({mention.side} - {""})
+        if is_open and len(given) == 1:  # so it is not the first
+            end = mention.end + 1 if small.is_side_behind else mention.start  # "derrame pleural asociado"
+            between = {word.lower for word in words[own[index - 1].end : end]}
+            if between & small.beside and not between & (small.separators - small.with_words - {","}):
+                shared[index] = set(given)
+        given |= shared[index]
+        if mention.side:
+            given.add(mention.side)
     return shared
 
 
@@ -211,11 +211,13 @@ def _all_within(mentions: Sequence[tuple[Mention, set[str]]], region: str) -> bo
 def _one_of_pair(mention: Mention) -> Mention:
     """A plural as the singular it is made of, where that has a code: which of the kidneys has the cyst is open."""
     is_open = mention.kind == "pair" and mention.stem in region_tree()
-    return replace(mention, kind="anatomy") if is_open else mention
+    return mention._replace(kind="anatomy") if is_open else mention
 
 
 def _without_nouns_of_others(anatomy: list[Mention]) -> list[Mention]:
     """ "bone" in "facial bone" is no bone of its own."""
+    if not any(mention.stem in _GENERAL for mention in anatomy):
+        return anatomy
     ends = {mention.end for mention in anatomy}
     return [mention for mention in anatomy if not (mention.stem in _GENERAL and mention.start in ends)]
 
@@ -226,7 +228,7 @@ def heading_mentions(text: str, words: Sequence[Word], language: str = ENGLISH) 
     settled = _settle_sides(mentions.anatomy, list(mentions.sides), words, grammar(language))
     only = {side for _, _, side in mentions.sides}
     return tuple(
-        replace(m, side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else m.side))
+        m._replace(side=next(iter(s)) if len(s) == 1 else ("bilateral" if s else m.side))
         for m, s in zip(mentions.anatomy, (s or (only if len(only) == 1 else s) for s in settled), strict=True)
     )
 
@@ -353,23 +355,27 @@ def _codes(mentions: Sequence[tuple[Mention, set[str]]]) -> set[str]:
     found: set[str] = set()
     kept: set[str] = set()
     for mention, sides in mentions:
-        codes = _mention_codes(mention, sides, tree)
+        codes = _mention_codes(mention.stem, mention.kind == "pair", mention.numbers, frozenset(sides))
         found |= codes
         if mention.kind == "pair" or mention.is_listed:
             kept |= codes
+    if len(found) < 2:
+        return found
     containing = {ancestor for code in found for ancestor in tree.ancestors(code)}
     return {code for code in found if code not in containing or code in kept}
 
 
-def _mention_codes(mention: Mention, sides: set[str], tree: RegionTree) -> set[str]:
-    both = ("left", "right")
-    wanted = both if "bilateral" in sides or (mention.kind == "pair" and not sides) else tuple(sorted(sides))
-    codes = {code for side in wanted if (code := tree.sided(mention.stem, side)) is not None}
-    if mention.numbers and codes:
-        codes = {f"rib_{side}_{number}" for side in wanted for number in mention.numbers}
-    if codes and _has_sides(mention.stem):
-        return codes
-    return {mention.stem if mention.stem in tree else vocabulary().unsided[mention.stem]}
+@lru_cache(maxsize=1 << 14)
+def _mention_codes(stem: str, is_pair: bool, numbers: tuple[int, ...], sides: frozenset[str]) -> frozenset[str]:
+    """Region codes of one mention on its sides."""
+    tree, both = region_tree(), ("left", "right")
+    wanted = both if "bilateral" in sides or (is_pair and not sides) else tuple(sorted(sides))
+    codes = {code for side in wanted if (code := tree.sided(stem, side)) is not None}
+    if numbers and codes:
+        codes = {f"rib_{side}_{number}" for side in wanted for number in numbers}
+    if codes and _has_sides(stem):
+        return frozenset(codes)
+    return frozenset({stem if stem in tree else vocabulary().unsided[stem]})
 
 
 def _sharpen(regions: set[str], headed: set[str], *, is_own: bool) -> set[str]:

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from itertools import accumulate
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from reports.grammar import ENGLISH, Grammar, grammar, read_data
@@ -19,7 +20,7 @@ from reports.regions import region_tree
 T = TypeVar("T")
 TermKind = Literal["anatomy", "pair", "finding", "weak", "generic", "node", "side", "ignore", "ambiguous"]
 
-_WORD = re.compile(r"[A-Za-z0-9\u00c0-\u024f]+|[^\sA-Za-z0-9\u00c0-\u024f'\"*-]")
+_WORD = re.compile(r"([A-Za-z0-9\u00c0-\u024f]+|[^\sA-Za-z0-9\u00c0-\u024f'\"*-])")
 """A word or punctuation mark; hyphens and quotes are no words, so that they cannot hide a term."""
 
 
@@ -38,7 +39,9 @@ _new_word: Callable[[tuple[str, str, int, int]], Word] = partial(tuple.__new__, 
 
 def split_words(text: str) -> list[Word]:
     """Words of `text`, in order. scispaCy keeps hyphenated compounds whole; terms need their parts."""
-    return [_new_word(((raw := match[0]).lower(), raw, *match.span())) for match in _WORD.finditer(text)]
+    parts = _WORD.split(text)  # what is between words, a word, what is between, ...
+    raws, ends = parts[1::2], list(accumulate(map(len, parts)))
+    return list(map(_new_word, zip(map(str.lower, raws), raws, ends[::2], ends[1::2], strict=False)))
 
 
 def without_accents(text: str, keep: str = "") -> str:
@@ -56,6 +59,9 @@ class Hit(NamedTuple, Generic[T]):
     start: int
     end: int
     value: T
+
+
+_new_hit: Callable[[tuple[int, int, Any]], Hit[Any]] = partial(tuple.__new__, Hit)
 
 
 @dataclass
@@ -104,12 +110,12 @@ def _longest(node: Mapping[str, Any] | None, words: Sequence[Word], at: int) -> 
     end, n = at + 1, len(words)
     while node is not None:
         if " any" in node:
-            best = Hit(at, end, node[" any"])
+            best = _new_hit((at, end, node[" any"]))
         if " capitals" in node and all(word.raw.isupper() for word in words[at:end] if word.raw.isalpha()):
-            best = Hit(at, end, node[" capitals"])
+            best = _new_hit((at, end, node[" capitals"]))
         if end == n:
             break
-        node, end = node.get(words[end].lower), end + 1
+        node, end = node.get(words[end][0]), end + 1
     return best
 
 
@@ -118,18 +124,24 @@ class Tries:
 
     def __init__(self, *tries: Trie[Any]) -> None:
         self._n = len(tries)
-        self._roots: dict[str, list[tuple[int, Mapping[str, Any]]]] = {}
+        self._roots: dict[str, list[tuple[int, Mapping[str, Any], bool]]] = {}
         for number, trie in enumerate(tries):
             for word, node in trie.first_words():
-                self._roots.setdefault(word, []).append((number, node))
+                is_term = " any" in node or " capitals" in node
+                self._roots.setdefault(word, []).append((number, node, is_term))
 
     def find(self, words: Sequence[Word]) -> list[list[Hit[Any]]]:
         """For each trie its leftmost longest matches."""
         roots, free = self._roots, [0] * self._n
         hits: list[list[Hit[Any]]] = [[] for _ in free]
+        last = len(words) - 1
         for at, word in enumerate(words):
-            for number, node in roots.get(word.lower, ()):
-                if at >= free[number] and (hit := _longest(node, words, at)):
+            found = roots.get(word[0])
+            if found is None:
+                continue
+            following = words[at + 1][0] if at < last else ""
+            for number, node, is_term in found:  # most words only begin terms that go on otherwise
+                if at >= free[number] and (is_term or following in node) and (hit := _longest(node, words, at)):
                     hits[number].append(hit)
                     free[number] = hit.end
         return hits

@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reports_gold_files import read_written
+from reports.clean import clean
 from reports.parse import guess_language, parse_report
-from reports.pipeline import build_pipeline, run_pipeline
+from reports.pipeline import (
+    abbreviations_of,
+    build_pipeline,
+    cached_pipeline,
+    find_abbreviations,
+    read_text,
+    run_pipeline,
+)
 from reports.records import ParsedReport
 
 PIECES = st.sampled_from(
@@ -199,3 +208,19 @@ def test_a_sentence_that_names_its_own_side_does_not_take_that_of_the_label_befo
         (("lung_upper_lobe_left",), "left"),
         (("heart",), None),
     ]
+
+
+def _abbreviation_texts() -> list[str]:
+    """Texts in which a short form stands in parentheses, before them, or is none."""
+    heads = ("The left adrenal mass", "A ground glass opacity", "Nodule", "CT: lung, LN", "", "see e.g. the lobe [3]")
+    inside = ("LAM", "GGO", "series 3, image 45", "large active mass here", "PE)", "8", "mm", ":)", "stable", "(LAM")
+    return [f"{head} ({words}) is seen.\u2029The LAM and the GGO are new." for head in heads for words in inside]
+
+
+@pytest.mark.parametrize("text", [*_abbreviation_texts(), *(one.text for one in read_written())])
+def test_a_text_is_read_without_a_doc_as_it_is_with_one(text: str) -> None:
+    cleaned = clean(text).text
+    doc = run_pipeline(cached_pipeline(), cleaned)
+    _, sentences = read_text(cleaned)
+    assert sentences == doc.user_data["t3d_sentences"]
+    assert find_abbreviations(cleaned) == abbreviations_of(doc)
