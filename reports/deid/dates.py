@@ -507,6 +507,8 @@ def _known_apart(tokens: Tokens, shift: timedelta, known: Sequence[date], births
     """Known dates whose day, month and year stand in a row, whatever their order and marks: 03|04|2020, 3.4 2020."""
     for day in {*known, *births}:
         parts = _parts(day)
+        if any(part.isdisjoint(tokens.places) for part in parts):
+            continue
         for first in sorted(at for part in parts for word in part for at in tokens.places.get(word, ())):
             row = tokens.low[first : first + 3]
             order = next((one for one in _ORDERS if all(w in parts[n] for w, n in zip(row, one, strict=False))), None)

@@ -358,13 +358,14 @@ def find_joined(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
     """The other half of a double name of which one was found: "[NAME]-Sun", "Abdel-[NAME]"."""
     text, names = tokens.text, [one for one in found if one.kind == "NAME"]
     starts, ends = {one.start for one in names}, {one.end for one in names}
-    for match in _HYPHEN.finditer(text) if names else ():
+    for match in _HYPHEN.finditer(text) if names and _ANY_HYPHEN.search(text) else ():
         if match.end(1) + 1 in starts or match.start(2) - 1 in ends:
             part = 1 if match.end(1) + 1 in starts else 2
             if grade(match[part].lower()) is not Grade.WORD or match[part] == "Sun":
                 yield Finding(*match.span(part), "NAME")
 
 
+_ANY_HYPHEN = re.compile(r"-(?<=[a-z]-)[A-Z]")
 _HYPHEN = re.compile(r"(?<![^\W_])([A-Z][a-z]{2,30})-(?=([A-Z][a-z]{2,30})(?![^\W_]))")
 _NAME_PART = re.compile(r"(?<![A-Za-z])[A-Z][A-Za-z]{2,}")
 

@@ -46,7 +46,18 @@ _ANY_VANITY = re.compile(r"\d\d\d[)]?[-. ]{1,2}[\d-]{0,30}[A-Z]")
 _PAGER = re.compile(
     r"(?:pager|beeper|bleep|pgr|ext|extension|extn|extensions|x)s?\W{0,4}(?:no|number|nr|is)?\W{0,3}$", re.IGNORECASE
 )
-_SHORT_PAGER = re.compile(r"\b(?:pager|beeper|bleep|bleeper|pgr)(?: ?(?:no|number|nr))?[ \t:.#]{1,3}$", re.IGNORECASE)
+_INTERNAL = re.compile(r"\d{4,5}|\d-\d{4}")
+_DESK = re.compile(
+    r"\b(?:dect|spectralink|vocera|ascom|cisco|voip|vm|blp|hotline|(?:tie|direct|results?) line|reading room|dw"
+    r"|(?:please )?call|dial)(?: (?:no|number|nr)\b)?[ \t).:,#]{1,3}$",
+    re.IGNORECASE,
+)
+"""Before a number of the house, of four or five digits."""
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_LISTED = re.compile(r"[ \t]{0,2}(?:[/,;&]|or|and)[ \t]{0,2}")
+_SHORT_PAGER = re.compile(
+    r"\b(?:pager|beeper|bleep|bleeper|blp|pgr|extn)(?: ?(?:no|number|nr))?[ \t:.#]{1,3}$", re.IGNORECASE
+)
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)([^A-Za-z\d]{0,6})$")
 _MOST = 15
 """Digits of the longest number."""
@@ -71,14 +82,22 @@ def _lists() -> _Lists:
 
 def find_phones(tokens: Tokens) -> Iterator[Finding]:
     """Telephone, fax and pager numbers, with their extensions."""
-    text = tokens.text
+    text, last = tokens.text, -1
     for match in _runs(text) if _may_hold(tokens) else ():
-        if _is_phone(text, match):
+        is_next = last >= 0 and _LISTED.fullmatch(text, last, match.start()) and _is_listed(text, match)
+        if is_next or _is_phone(text, match):
+            last = match.end()
             more = _EXTENSION.match(text, match.end())
             yield Finding(match.start(), more.end() if more else match.end(), "PHONE")
     for match in _VANITY.finditer(text) if _ANY_VANITY.search(tokens.numerals) else ():
         if any(letter.isalpha() for letter in match[0]):
             yield Finding(match.start(), match.end(), "PHONE")
+
+
+def _is_listed(text: str, match: re.Match[str]) -> bool:
+    """Whether digits behind a telephone number and a mark may be another one."""
+    n_digits = sum(map(str.isdigit, match[0]))
+    return 7 <= n_digits <= _MOST and not _UNIT.match(text, match.end()) and not _DATE.search(match[0])
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
@@ -104,6 +123,8 @@ def _is_phone(text: str, match: re.Match[str]) -> bool:
     if n_digits < 3 or n_digits > _MOST or has_unit:
         return False
     before = text[max(0, match.start() - _REACH) : match.start()]
+    if _INTERNAL.fullmatch(written) and _DESK.search(before) and not _YEAR.fullmatch(written):
+        return True
     if n_digits <= 7 and len(groups) == 1:
         return (_PAGER if n_digits > 3 else _SHORT_PAGER).search(before) is not None
     if n_digits < 7 or _DATE.search(written):
