@@ -110,9 +110,10 @@ def _titles(language: str) -> tuple[str, ...]:
 def is_named_examination(words: str, language: str) -> bool:
     """Whether a line is the name of an examination in any case: "CT Chest Abdomen Pelvis with contrast"."""
     lower = words.lower()
+    if not words[0].isupper() or not is_title(lower, language):
+        return False
     parts = lower.replace(",", " ").split()
-    is_short = 2 <= len(parts) <= MAX_TITLE_WORDS and words[0].isupper()
-    return is_short and is_title(lower, language) and listed("verbs", language).isdisjoint(parts)
+    return 2 <= len(parts) <= MAX_TITLE_WORDS and listed("verbs", language).isdisjoint(parts)
 
 
 def names_examination(capitals: str, language: str) -> bool:

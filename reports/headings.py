@@ -142,7 +142,7 @@ def _inline_headings(line: str, lists: Lists) -> Iterator[Heading]:
 
 def _dashed_heading(line: str, lists: Lists) -> Heading | None:
     """A heading that a dash ends: "Clinical indication - cough", "Right maxillary sinus - clear"."""
-    match = _DASHED.match(line)
+    match = _DASHED.match(line) if " - " in line else None
     words = _tidy(match.group(1)) if match else ""
     if not match or not words or not words[0].isupper():
         return None
@@ -210,8 +210,9 @@ def _whole_line(line: str, lists: Lists) -> Resolved | None:
     if line.rstrip(_EDGE_BUT_COLON).endswith(":"):
         resolved = resolve(words, True, lists) if len(words) <= MAX_HEADING else None
         return resolved or (Resolved("neutral", "findings") if is_label(words, lists.language) else None)
-    undated = _DATE_BEHIND.sub("", words).strip(_EDGE)
-    known = known_heading(words.lower(), lists) or known_heading(undated.lower(), lists)
+    known = known_heading(words.lower(), lists)
+    if not known and "[" in words:
+        known = known_heading(_DATE_BEHIND.sub("", words).strip(_EDGE).lower(), lists)
     if known and (words[0].isupper() or line.lstrip()[:1] in "*#["):
         return known
     if is_named_examination(words, lists.language):
@@ -286,8 +287,8 @@ def _bare_inside(line: str, low: int, high: int, language: str) -> Iterator[Head
 def _signature(line: str, lists: Lists) -> bool:
     if "[" in line and _LETTERHEAD.fullmatch(line):
         return True
-    if _SIGNED.fullmatch(line) and not _VERB.search(line):  # "Dr [NAME] (Fellow) / Dr [NAME] (Consultant)"
-        return True
+    if "[" in line and _SIGNED.fullmatch(line) and not _VERB.search(line):
+        return True  # "Dr [NAME] (Fellow) / Dr [NAME] (Consultant)"
     return line.lstrip("/*- [").lower().startswith(_signatures(lists))
 
 
