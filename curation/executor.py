@@ -9,17 +9,21 @@ Keys are pseudonyms, since Dask logs them.
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import gc
 import logging
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from t3dkit.errors import ConfigError, DataError
+from volumes import scratch
 
 SINGLE_THREAD = {
     name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -36,6 +40,9 @@ SETTINGS = {
     # A result is small and a worker holds no state worth moving: spilling only costs.
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.target": False,
+    # A paused worker waits for memory that it keeps for its next study: for ever, with the tasks it was given.
+    # `settle` gives it back instead; one that still grows is ended at 95 % of its limit, its task tried again alone.
+    "distributed.worker.memory.pause": False,
     "distributed.worker.multiprocessing-method": "forkserver",
     # In place of Dask's own, which hold MALLOC_TRIM_THRESHOLD_=65536: every array of a study would be mapped, zeroed
     # page by page and given back (twenty times the page faults, a fifth more processor time).
@@ -51,6 +58,7 @@ SETTINGS = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
+SETTLE_SHARE = 0.5
 START_TRIES = 3
 WORKER_DIED = "KilledWorker"
 """`Failure.kind` of a task whose worker died: Dask's name for it."""
@@ -211,10 +219,34 @@ def _local_cluster(workers: int, memory_gb: float) -> Any:
     )
 
 
+def settle() -> None:
+    """Give freed memory back to the system, in a worker that holds more than `SETTLE_SHARE` of its limit.
+
+    What a study freed is kept for the next one, which is faster, until a large study would no longer fit beside it.
+    """
+    distributed = sys.modules.get("distributed")
+    try:
+        limit = distributed.get_worker().memory_manager.memory_limit if distributed else None
+    except ValueError:  # no worker
+        limit = None
+    if not limit:
+        return
+    import psutil  # type: ignore[import-untyped]  # Dask needs it too
+
+    if psutil.Process().memory_info().rss > SETTLE_SHARE * limit:
+        scratch.release()
+        gc.collect()
+        with suppress(OSError, AttributeError):  # a libc without it
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def guarded(function: Callable[[Any], Any], argument: Any) -> Any:
     """``function(argument)``, or a `Failure` that names only the error's type and place."""
     try:
-        return function(argument)
+        try:
+            return function(argument)
+        finally:
+            settle()
     except Exception as error:
         if os.environ.get("T3DKIT_DEBUG"):
             traceback.print_exception(error)

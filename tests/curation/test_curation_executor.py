@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import resource
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from curation.executor import DaskExecutor, Failure, SerialExecutor, open_executor
@@ -41,6 +43,26 @@ def page_faults(n_arrays: int) -> int:
     for _ in range(n_arrays):
         np.ones(2**20, np.uint8)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+PINS: list[bytearray] = []
+
+
+def swell(_nothing: int) -> int:
+    """Hold 400 MB in small pieces, free all but the last: the C library keeps the memory. Then be looked at."""
+    pieces = [bytearray(20_000) for _ in range(20_000)]
+    PINS.append(pieces.pop())
+    del pieces
+    time.sleep(0.3)
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.timeout(120)  # a paused worker waits for ever
+def test_a_worker_that_keeps_its_memory_goes_on_and_gives_it_back_between_tasks():
+    with open_executor(workers=2, scheduler=None, memory_gb=0.8, window_per_worker=2) as executor:
+        held = dict(executor.run(swell, [(str(n), n) for n in range(8)]))
+    assert max(held.values()) > 0.8 * 0.8e9, "nothing was kept: the test shows nothing"
+    assert all(rss < 0.95 * 0.8e9 for rss in held.values())
 
 
 def test_serial_runs_all_and_says_no_more_than_type_and_place():
