@@ -185,7 +185,9 @@ def test_the_slurm_recipe_asks_for_workers_and_gives_the_same_bytes(
     programs = tmp_path / "bin"
     programs.mkdir()
     (programs / "sbatch").write_text(
-        f'#!/bin/sh\ncat "$1" >> {tmp_path}/jobs.txt\nsetsid sh "$1" >> {tmp_path}/workers.log 2>&1 &\n'
+        # a copy, as SLURM takes one: dask-jobqueue removes its script once this has answered
+        f'#!/bin/sh\ncat "$1" >> {tmp_path}/jobs.txt\ncp "$1" {tmp_path}/job.$$.sh\n'
+        f"setsid sh {tmp_path}/job.$$.sh >> {tmp_path}/workers.log 2>&1 &\n"
         "echo Submitted batch job $!\n"
     )
     (programs / "scancel").write_text('#!/bin/sh\nfor job in "$@"; do kill -TERM -- -"$job"; done\n')
