@@ -7,7 +7,7 @@ normal: amounts are for comparing the two sides of one patient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -184,6 +184,7 @@ class Chest:
         self.off_mm = np.abs(np.arange(hu.shape[0])[:, None, None] + 0.5 - self.middle) * self.step_mm[0]
         self.depth = (np.arange(hu.shape[1])[None, :, None] - low[1]) / (high[1] - low[1])  # 0 back, 1 front
         self.heart = shown.boxes.get("heart")
+        self._blobs: dict[float, np.ndarray] = {}  # size of ball, in voxels -> response
 
     def half(self, side: str) -> slice:
         """The indices of one side."""
@@ -239,11 +240,13 @@ class Chest:
 
     def blob_hu(self, side: str, rows: slice, size_mm: float) -> float:
         """How much denser than its surroundings the most conspicuous ball of that size is, HU."""
-        response = self._blobs(round(max(1.0, size_mm / 3.5 / float(self.step_mm[0])) * 2) / 2)
+        sigma = round(max(1.0, size_mm / 3.5 / float(self.step_mm[0])) * 2) / 2
+        if sigma not in self._blobs:
+            self._blobs[sigma] = self._response(sigma)
+        response = self._blobs[sigma]
         return max(0.0, float(response[self.half(side), :, rows].max(initial=0.0)))
 
-    @cache  # noqa: B019 (lives as long as one study)
-    def _blobs(self, sigma: float) -> np.ndarray:
+    def _response(self, sigma: float) -> np.ndarray:
         hu = np.clip(self.hu[:, :, self.rows], -1000, 100)
         response = ndimage.gaussian_filter(hu, sigma) - ndimage.gaussian_filter(hu, 1.7 * sigma)
         return self._whole(np.where(ndimage.binary_erosion(self.holes) & (self.off_mm > MEDIASTINUM_MM), response, 0))

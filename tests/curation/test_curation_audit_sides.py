@@ -1,5 +1,8 @@
 """The side of a finding in the images against the side in the text, on a painted trunk."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from align_phantom import LUNG_AXES, LUNGS, ORGANS, ellipsoid, trunk
@@ -150,6 +153,15 @@ def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
         found = opposite_sides(text, data, (STEP,) * 3, boxes, lambda _row, at=height: row[at])
         assert found == expected
     assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+
+
+def test_no_volume_is_held_once_its_study_is_done(plain):
+    shown = Shown(plain[0], (STEP,) * 3, plain[2])
+    assert shown.nodule_hu("left", slice(None), 20.0) >= 0
+    chest = weakref.ref(shown.chest)
+    del shown
+    gc.collect()
+    assert chest() is None
 
 
 def test_a_row_is_looked_up_where_the_pointer_points():
