@@ -24,7 +24,7 @@ import nibabel
 import numpy as np
 import pydicom
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 from t3dkit.errors import DataError
 from t3dkit.progress import Progress
 from t3dkit.tables import read_rows
@@ -288,9 +288,7 @@ def main() -> int:
             found, version = compare_folder(folder, Path(scratch))
             rows += found
     page = as_markdown(rows, version)
-    print(page)
-    if arguments.out:
-        write_text(arguments.out, page)
+    publish(page, arguments.out)
     return 1 if any(row.verdict == "DIFFERS" for row in rows) else 0
 
 

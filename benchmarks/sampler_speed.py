@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.localizer import trunk
-from t3dkit.atomic import write_json, write_text
+from benchmarks.pages import publish
+from t3dkit.atomic import write_json
 from t3dkit.tables import write_table
 
 SIZES = (
@@ -245,9 +246,7 @@ def main(words: list[str] | None = None) -> int:
 
     torch.set_num_threads(1)
     text = page(arguments.rounds)
-    print(text)
-    if arguments.out:
-        write_text(arguments.out, text)
+    publish(text, arguments.out)
     return 0
 
 

@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 from train.batch import Batch
 from train.config import Config, load_config
 from train.gradients import backward
@@ -157,9 +157,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(words if words is not None else [])
     text = page()
-    print(text)
-    if arguments.out:
-        write_text(arguments.out, text)
+    publish(text, arguments.out)
     return 0
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 TITLES = {"A": "files, containers, media", "D": "geometry", "E": "intensity", "F": "composition of a series"}
@@ -113,9 +113,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(words if words is not None else [])
     page, code = measure(arguments.clean)
-    print(page)
-    if arguments.out:
-        write_text(arguments.out, page)
+    publish(page, arguments.out)
     return code
 
 

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 HANG_S = 30.0
@@ -312,9 +312,7 @@ def main(words: list[str] | None = None) -> int:
     failed = [*outcome["deaths"], *outcome["hangs"], *outcome["errors"]]
     if failed:
         text += f"\nFailed: {failed[:50]}\n"
-    print(text)
-    if arguments.out:
-        write_text(arguments.out, text)
+    publish(text, arguments.out)
     return int(bool(failed) or outcome["gb"] > MEMORY_BAR_GB)
 
 

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 
 ROOT = Path(__file__).resolve().parents[1]
 N_SLICES, SIDE, PIXEL_MM, SLICE_MM = 300, 512, 0.7, 1.0
@@ -437,9 +437,7 @@ def main(words: list[str] | None = None) -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         text = page(Path(scratch), arguments.rounds, arguments.data)
-    print(text)
-    if arguments.out:
-        write_text(arguments.out, text)
+    publish(text, arguments.out)
     return 0
 
 

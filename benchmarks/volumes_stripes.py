@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from t3dkit.atomic import write_text
+from benchmarks.pages import publish
 
 AMPLITUDE_HU = 500.0
 SHAPE = (24, 24, 256)
@@ -106,9 +106,7 @@ def main(words: list[str]) -> int:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args(words)
     text = page()
-    print(text)
-    if arguments.out:
-        write_text(arguments.out, text)
+    publish(text, arguments.out)
     return 0
 
 

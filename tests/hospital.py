@@ -141,6 +141,13 @@ KEY = "0123456789abcdef0123456789abcdef"
 CONFIG = "[grid]\nspacing_mm = 3\n[volumes]\nmin_slices = 8\n"
 
 
+def configured(root: Path, config: str = CONFIG) -> Path:
+    """An export with the configuration and the key that `curate` takes."""
+    (root / "config.toml").write_text(config)
+    (root / "key").write_text(KEY)
+    return root
+
+
 def curate(export: Path, dataset: Path, *words: str) -> int:
     """`python -m curation run` in this process."""
     from curation.__main__ import main

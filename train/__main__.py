@@ -63,11 +63,10 @@ def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
     from train.loop import pretrain
 
     config: Config | None = None
-    if not arguments.resume or arguments.config or _words(arguments):
+    is_new = not (arguments.out / "config.json").is_file()  # with --resume: a job that may be restarted
+    if is_new or not arguments.resume or arguments.config or _words(arguments):
         config = load_config(arguments.config, _words(arguments))
-    elif not (arguments.out / "config.json").is_file():
-        config = load_config()  # nothing to resume yet: the first start of a job that may be restarted
-    if arguments.resume and not (arguments.out / "config.json").is_file():
+    if is_new and arguments.resume:
         progress.say(f"{arguments.out} holds no run to go on with: starting one")
     return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
 

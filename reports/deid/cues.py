@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache, lru_cache
 from importlib.resources import files
+from typing import Any
 
 from reports.deid.fold import fold
 from reports.deid.words import words
@@ -76,12 +77,19 @@ class Cues:
 
 
 @cache
+def cue_table() -> dict[str, Any]:
+    """``lexicon/deid_cues.toml``, read once; people, telephones and places each take their part."""
+    return _table("deid_cues")
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
+
+
+@cache
 def cues() -> Cues:
     """The built-in lists."""
-    table, people, english = (
-        tomllib.loads(files("reports").joinpath(f"lexicon/{name}.toml").read_text(encoding="utf-8"))
-        for name in ("deid_cues", "deid_people", "deid_english")
-    )
+    table, people, english = cue_table(), _table("deid_people"), _table("deid_english")
 
     def phrases(text: str) -> frozenset[tuple[str, ...]]:
         split = (tuple(re.findall(r"[a-z0-9]+", one)) for line in text.split("\n") for one in line.split("|"))

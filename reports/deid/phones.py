@@ -13,13 +13,11 @@ ITU-T E.164 (at most 15 digits) and E.123 (notation); 7 digits are the shortest 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 
-from reports.deid.cues import cues
+from reports.deid.cues import cue_table, cues
 from reports.deid.findings import Finding
 from reports.deid.tokens import Tokens
 
@@ -76,8 +74,7 @@ class _Lists:
 
 @cache
 def _lists() -> _Lists:
-    table = tomllib.loads(files("reports").joinpath("lexicon/deid_cues.toml").read_text(encoding="utf-8"))["phones"]
-    return _Lists(**{name: frozenset(text.split()) for name, text in table.items()})
+    return _Lists(**{name: frozenset(text.split()) for name, text in cue_table()["phones"].items()})
 
 
 def find_phones(tokens: Tokens) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
-from reports.deid.cues import SPECIALTIES, cues, is_word
+from reports.deid.cues import SPECIALTIES, cue_table, cues, is_word
 from reports.deid.findings import Finding
 from reports.deid.tokens import Tokens, matches_at
 from reports.deid.words import words
@@ -132,8 +132,7 @@ def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterat
 @cache
 def _places() -> dict[str, frozenset[str]]:
     """Words of streets and institutions, and words that tell that something is neither."""
-    table = tomllib.loads(files("reports").joinpath("lexicon/deid_cues.toml").read_text(encoding="utf-8"))
-    return {name: frozenset(text.split()) for name, text in table["places"].items()}
+    return {name: frozenset(text.split()) for name, text in cue_table()["places"].items()}
 
 
 def _is_no_word(hidden: str) -> bool:

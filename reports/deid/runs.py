@@ -35,13 +35,8 @@ class Runs:
     """Reads the runs of one text."""
 
     def __init__(self, signs: Signs) -> None:
-        self._signs, self._text, self._words, self._low, self._gap = (
-            signs,
-            signs.text,
-            signs.words,
-            signs.low,
-            signs.gap,
-        )
+        self._signs, self._text, self._words = signs, signs.text, signs.words
+        self._low, self._gap = signs.low, signs.gap
 
     def read(self, index: int, sign: Sign) -> Run | None:
         """The longest run of name parts that begins at `index`."""

@@ -6,16 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hospital import CONFIG, KEY, curate, write_export
+from hospital import configured, curate, write_export
 
 
 @pytest.fixture(scope="session")
 def small_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six studies: four link, one has no report, one's report names another patient."""
-    root = write_export(tmp_path_factory.mktemp("small"))
-    (root / "config.toml").write_text(CONFIG)
-    (root / "key").write_text(KEY)
-    return root
+    return configured(write_export(tmp_path_factory.mktemp("small")))
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hospital import CONFIG, KEY, StudyPlan, curate, report_row, tree_hash, write_reports, write_study
+from hospital import CONFIG, StudyPlan, configured, curate, report_row, tree_hash, write_reports, write_study
 from pydicom import dcmread
 from pydicom.dataset import Dataset as DicomDataset
 from pydicom.dataset import FileDataset, FileMetaDataset
@@ -34,9 +34,7 @@ def export(tmp_path: Path) -> Path:
     for plan in (ONE, TWO):
         write_study(root / "dicom" / f"study{plan.number}", plan, n_slices=N_SLICES)
     write_reports(root / "reports.csv", [report_row(ONE), report_row(TWO)])
-    (root / "config.toml").write_text(CONFIG)
-    (root / "key").write_text(KEY)
-    return root
+    return configured(root)
 
 
 def images(export: Path, plan: StudyPlan = ONE) -> list[Path]:

@@ -1,7 +1,7 @@
 """Reports that slipped by a row, from the export to the data set: named with their rows, whoever else is there."""
 
 import pytest
-from hospital import CONFIG, KEY, StudyPlan, curate, report_row, write_export, write_reports
+from hospital import CONFIG, StudyPlan, configured, curate, report_row, write_export, write_reports
 
 from curation.contract import Dataset
 
@@ -30,9 +30,9 @@ def plans():
 @pytest.fixture(scope="module")
 def slipped(tmp_path_factory):
     """A data set of which rows FIRST to LAST carry the text of the row before."""
-    root = write_export(tmp_path_factory.mktemp("slipped"), plans())
-    (root / "config.toml").write_text(CONFIG + "[link]\nother_patient = 'flag'\n")
-    (root / "key").write_text(KEY)
+    root = configured(
+        write_export(tmp_path_factory.mktemp("slipped"), plans()), CONFIG + "[link]\nother_patient = 'flag'\n"
+    )
     rows = [report_row(plan) for plan in plans()]
     for n, (row, plan) in enumerate(zip(rows, plans(), strict=True)):
         day = f"{plan.date[4:6]}/{plan.date[6:]}/{plan.date[:4]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hospital import CONFIG, KEY, PLANS, curate, write_export
+from hospital import PLANS, configured, curate, write_export
 from pydicom import dcmread
 
 from curation.contract import Dataset
@@ -13,9 +13,7 @@ from curation.contract import Dataset
 
 @pytest.mark.parametrize(("named", "is_flagged"), [("HEAD", True), ("CHESTABDOMEN", False)])
 def test_a_part_that_is_not_there_is_flagged(tmp_path: Path, named: str, is_flagged: bool):
-    export = write_export(tmp_path / "export", PLANS[:1])
-    (export / "config.toml").write_text(CONFIG)
-    (export / "key").write_text(KEY)
+    export = configured(write_export(tmp_path / "export", PLANS[:1]))
     for path in (export / "dicom").rglob("*.dcm"):
         header = dcmread(path)
         header.BodyPartExamined = named

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from hospital import CONFIG, KEY, PLANS, curate, tree_hash, write_export
+from hospital import PLANS, configured, curate, tree_hash, write_export
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGE = (REPOSITORY / "docs" / "cluster.md").read_text(encoding="utf-8")
@@ -31,10 +31,7 @@ def block(kind: str, number: int = 0) -> str:
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = write_export(tmp_path_factory.mktemp("cluster"))
-    (root / "config.toml").write_text(CONFIG)
-    (root / "key").write_text(KEY)
-    return root
+    return configured(write_export(tmp_path_factory.mktemp("cluster")))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hospital import CONFIG, KEY, StudyPlan, tree_hash, write_export
+from hospital import StudyPlan, configured, tree_hash, write_export
 from warm_process import WarmProcess
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -91,10 +91,7 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
         StudyPlan(60 + n, f"MRN9200{n}", f"Surname{'abcd'[n]}^Given", f"ACC92000{n}", "20210401", has_report=n < 3)
         for n in range(4)
     )
-    root = write_export(tmp_path_factory.mktemp("faults"), plans)
-    (root / "config.toml").write_text(CONFIG)
-    (root / "key").write_text(KEY)
-    return root
+    return configured(write_export(tmp_path_factory.mktemp("faults"), plans))
 
 
 class Harness(WarmProcess):
