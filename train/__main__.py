@@ -112,7 +112,7 @@ def _baselines(arguments: argparse.Namespace, progress: Progress) -> Summary:
 
     known = {None: METHODS, "all": (*METHODS, *ABLATIONS)}
     methods = known.get(arguments.methods) or tuple(arguments.methods.split(","))
-    what = {"methods": methods, "seeds": range(arguments.seeds), "words": arguments.set}
+    what = {"methods": methods, "seeds": range(arguments.seeds), "words": arguments.set, "jobs": arguments.jobs}
     return baselines(arguments.dataset, arguments.out, **what, progress=progress)
 
 
@@ -163,6 +163,7 @@ PROGRAM = Program(
                 _out("GRID", "folder of the grid"),
                 _argument("--methods", metavar="NAMES", help="comma-separated, or `all` (default: baselines and t3d)"),
                 _argument("--seeds", metavar="N", type=_count, default=1, help="how many seeds, from 0 (default 1)"),
+                _argument("--jobs", metavar="N", type=_count, default=1, help="runs at a time (default 1)"),
                 SET,
             ),
             _baselines,
@@ -170,7 +171,8 @@ PROGRAM = Program(
             "ablations too) for each seed with equal steps and encoder, and write GRID/table.md.\n"
             "A grid that was cut off goes on where it stopped.\n\n"
             "  python -m train baselines DATASET --out GRID --seeds 3\n"
-            "  python -m train baselines DATASET --out GRID --methods restore,t3d --set loop.steps=200",
+            "  python -m train baselines DATASET --out GRID --methods restore,t3d --set loop.steps=200\n"
+            "  python -m train baselines DATASET --out GRID --seeds 3 --jobs 16    (one GPU, many small networks)",
         ),
         Command(
             "export",

@@ -5,9 +5,10 @@ Enters: a catalogue, the volumes, the tokenizer, (step, slots). Leaves: a `Batch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from train.crops import Draw, draw
 from train.reader import VolumeStore
 from train.sampler import Sampler
 from train.text import Tokens
+
+SHRUNK_KEPT = 512
+"""Whole volumes, shrunk to the size of a crop, that a batcher remembers; making one reads a whole volume."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,16 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
-        arrays = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name != "draws"}
-        return replace(self, **{name: array.to(device, non_blocking=True) for name, array in arrays.items()})
+        return self._each(lambda array: array.to(device, non_blocking=True))
+
+    def pinned(self) -> Batch:
+        """The same batch in memory that a GPU can fetch by itself, without waiting for it."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Batch:
+        names = [entry.name for entry in fields(self) if entry.name != "draws"]
+        changed: dict[str, Any] = {name: change(getattr(self, name)) for name in names}
+        return replace(self, **changed)
 
 
 class Batcher:
@@ -72,6 +84,7 @@ class Batcher:
     def __init__(self, catalogue: Catalogue, store: VolumeStore, tokens: Tokens, config: Config) -> None:
         self.catalogue, self.store, self.tokens, self.config = catalogue, store, tokens, config
         self.sampler = Sampler(catalogue, store)
+        self.whole = lru_cache(SHRUNK_KEPT)(self._shrunk)
         self._sentences = {(one.pair_id, one.sentence_id): one for one in catalogue.sentences}
         texts = sorted({one.text for one in catalogue.sentences})
         ids, held = tokens.encode(texts)
@@ -146,7 +159,7 @@ class Batcher:
             return [self.whole(drawn.volume_id)] * 2
         return [self.crop(drawn.volume_id, view.start_ijk) for view in drawn.views]
 
-    def whole(self, volume_id: str) -> np.ndarray:
+    def _shrunk(self, volume_id: str) -> np.ndarray:
         """A volume shrunk to the size of a crop by averaging, normalised (preset clip)."""
         volume = normalise(np.asarray(self.store.volume(volume_id)), self.config.intensity)
         size = self.config.crop.size_vox
@@ -186,17 +199,36 @@ def in_crop(box: Box, start_ijk: Ijk) -> Box:
     return Box((first[0] - i, first[1] - j, first[2] - k), (stop[0] - i, stop[1] - j, stop[2] - k))
 
 
-def prefetched(batcher: Batcher, keys: Sequence[tuple[int, Sequence[int], int]], ahead: int = 2) -> Iterator[Batch]:
-    """The batches of `keys` = (step, slots, n_slots), made in a thread while the last one is trained on.
+def prefetched(
+    batcher: Batcher,
+    keys: Sequence[tuple[int, Sequence[int], int]],
+    *,
+    ahead: int = 2,
+    threads: int = 1,
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """The batches of `keys` = (step, slots, n_slots), in order, made in threads while the last one is trained on.
 
-    A thread is enough: reading maps pages and NumPy releases the lock; and no worker process can leak.
+    Threads are enough: reading maps pages and NumPy releases the lock; and no worker process can leak.
+
+    Parameters
+    ----------
+    ahead : int
+        Batches that are made or wait beside the one handed over; at least the micro-batches of a step.
+    pin : bool
+        For a GPU, see `Batch.pinned`.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches") as pool:
+
+    def made(*key: Any) -> Batch:
+        batch = batcher.make(*key)
+        return batch.pinned() if pin else batch
+
+    with ThreadPoolExecutor(max_workers=threads, thread_name_prefix="batches") as pool:
         waiting: list[Future[Batch]] = []
         remaining = iter(keys)
         try:
             for key in remaining:
-                waiting.append(pool.submit(batcher.make, *key))
+                waiting.append(pool.submit(made, *key))
                 if len(waiting) > ahead:
                     yield waiting.pop(0).result()
             while waiting:

@@ -35,20 +35,26 @@ class NonFiniteLoss(TrainError):
     """
 
     def __init__(self, step: int, pair_ids: Sequence[str], checkpoint: str) -> None:
-        self.step, self.pair_ids = step, tuple(pair_ids)
+        self.step, self.pair_ids, self.checkpoint = step, tuple(pair_ids), checkpoint
         kept = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint was written yet"
         super().__init__(
             f"the loss of step {step} is not finite; {kept}. Pairs of the batch: {', '.join(self.pair_ids)}. "
             "Look at them in the audit, or lower loop.learning_rate"
         )
 
+    def __reduce__(self) -> tuple[type, tuple[int, Sequence[str], str]]:
+        return type(self), (self.step, self.pair_ids, self.checkpoint)  # as pickled between processes
+
 
 class UnreadableVolume(TrainError):
     """A volume of the data set cannot be read; it is never replaced by another patient's."""
 
     def __init__(self, volume_id: str, why: str) -> None:
-        self.volume_id = volume_id
+        self.volume_id, self.why = volume_id, why
         super().__init__(f"volume {volume_id} cannot be read: {why}. Run `python -m curation verify` on the data set")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.volume_id, self.why)
 
 
 class DamagedCheckpoint(TrainError):

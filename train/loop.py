@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import signal
 import time
 from collections import deque
@@ -35,7 +36,7 @@ from train.distributed import any_process, gather, process_group, rank, world_si
 from train.errors import NonFiniteLoss
 from train.gradients import backward
 from train.logs import SHOWN_STEPS, Logs, note, summary
-from train.models import T3D
+from train.models import T3D, placed
 from train.pictures import sample_figure
 from train.reader import VolumeStore
 from train.run import Run, create_run, open_run, require_same_grid
@@ -44,6 +45,8 @@ MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
 MEASURED_CROPS = 16
 """Slots whose two crops set the scale of the visual tokens."""
+MOST_THREADS = 4
+"""That make batches for a GPU."""
 
 
 def pretrain(
@@ -75,7 +78,7 @@ def pretrain(
         catalogue = read_catalogue(dataset, ("train",), config.crop)
         torch.manual_seed(config.loop.seed)
         run, model = _prepare(dataset, out, config, catalogue, started, progress)
-        model = model.to(device)
+        model = placed(model, device)
         if world_size() > 1:  # every process made the same weights from the same seed; the check is cheap
             torch.distributed.barrier()
         return Trainer(run, model, dataset, catalogue, device, progress).train()
@@ -176,6 +179,7 @@ class Trainer:
         asked = run.config.loop.precision
         wants_bf16 = asked == "bf16" or (asked == "auto" and device.type == "cuda")
         self.autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=wants_bf16)
+        torch.backends.cudnn.benchmark = True  # all crops are of one size: the fastest convolution is looked for once
 
     def train(self) -> dict[str, Any]:
         """All steps that are left; returns the summary."""
@@ -186,7 +190,7 @@ class Trainer:
         self.model.train()
         with stop_on_signals() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
             task.advance(first)
-            batches = prefetched(self.batcher, self.keys(first))
+            batches = prefetched(self.batcher, self.keys(first), ahead=loop.accumulate + 1, **self._making())
             recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
             for step in range(first, loop.steps):
                 before = time.monotonic()
@@ -226,6 +230,12 @@ class Trainer:
         self.optimizer.step()
         logged = {name: float(gather(term[None]).mean()) for name, term in {"total": total, **terms}.items()}
         return {**logged, "grad_norm": float(norm), "learning_rate": learning_rate(self.config.loop, step)}
+
+    def _making(self) -> dict[str, Any]:
+        """How batches are made: on a CPU by one thread, so that torch keeps its cores; for a GPU by several, pinned."""
+        if self.device.type != "cuda":
+            return {"threads": 1, "pin": False}
+        return {"threads": max(1, min(MOST_THREADS, (os.cpu_count() or 1) // world_size() - 1)), "pin": True}
 
     def keys(self, first: int) -> list[tuple[int, Sequence[int], int]]:
         """What the batcher is asked for: (step, slots, all slots), one per micro-batch.

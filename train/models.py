@@ -20,6 +20,9 @@ from train.losses import contrast_loss, cosines, is_covered, restoration_loss, s
 from train.networks import build_backbone
 from train.readout import Fusion, Readout
 
+STANDARDISED_TOGETHER = 8
+"""Crops that go through the encoder at once where a scale is set; more would need more memory than a step."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -59,8 +62,6 @@ class T3D(nn.Module):
         self.config = config
         tcl, tir, align = config.tcl, config.tir, config.align
         self.backbone = build_backbone(config.image, activation_checkpointing=config.loop.activation_checkpointing)
-        # A fifth faster on a CPU.
-        self.backbone.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.width = width = int(text_encoder.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.text_encoder = text_encoder
         text_encoder.requires_grad_(config.text.trainable)
@@ -156,7 +157,8 @@ class T3D(nn.Module):
         What fresh weights make of any two crops is nearly the same vector; comparing by cosine would start from
         similarities that are all equal, and a short training would not get past that.
         """
-        places = self.backbone.encode(crops)[0].flatten(2)  # (m, channels, n)
+        parts = crops.split(STANDARDISED_TOGETHER)
+        places = torch.cat([self.backbone.encode(part)[0].flatten(2) for part in parts])  # (m, channels, n)
         self.visual_mean, self.visual_std = places.mean(dim=(0, 2)), places.std(dim=(0, 2)).clamp(min=1e-3)
 
     def restoration(self, batch: Batch, reading: Reading) -> dict[str, torch.Tensor]:
@@ -228,6 +230,17 @@ class T3D(nn.Module):
         assert self.readout is not None
         text, held = reading.text[:, 0], reading.held[:, 0]
         return tcl_logits(self.readout, text, held, reading.view_a, reading.view_b, self.config.tcl.form) / temperature
+
+
+def placed(model: T3D, device: torch.device) -> T3D:
+    """The model on a device, its image encoder in the memory order that is fastest there.
+
+    On two CPU cores channels last saves a fifth of a step of the U-Net; on an H200 it costs a fifth of one of
+    SwinUNETR-48 in bf16.
+    """
+    order = torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
+    model.to(device).backbone.to(memory_format=order)  # type: ignore[call-overload]
+    return model
 
 
 def tcl_logits(

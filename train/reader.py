@@ -13,6 +13,7 @@ import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import nibabel
@@ -48,6 +49,7 @@ class VolumeStore:
         self.dataset, self.cache = dataset, cache
         self.rows: dict[str, dict[str, Any]] = {row["volume_id"]: row for row in dataset.rows("volumes")}
         self._open: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._lock = Lock()
 
     def shape_ijk(self, volume_id: str) -> tuple[int, int, int]:
         """Shape of a volume, from its row."""
@@ -62,15 +64,16 @@ class VolumeStore:
         UnreadableVolume
             The file is missing, torn, or not what its row says.
         """
-        held = self._open.get(volume_id)
-        if held is None:
-            held = self._opened(volume_id)
-            self._open[volume_id] = held
-            if len(self._open) > MAX_OPEN:
-                self._open.popitem(last=False)
-        else:
-            self._open.move_to_end(volume_id)
-        return held
+        with self._lock:
+            held = self._open.get(volume_id)
+            if held is None:
+                held = self._opened(volume_id)
+                self._open[volume_id] = held
+                if len(self._open) > MAX_OPEN:
+                    self._open.popitem(last=False)
+            else:
+                self._open.move_to_end(volume_id)
+            return held
 
     def crop(
         self, volume_id: str, start_ijk: Sequence[int], size_vox: int, *, out: np.ndarray | None = None

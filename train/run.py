@@ -26,7 +26,7 @@ from t3dkit.errors import ConfigError, ContractError
 from t3dkit.version import VERSION
 from train.checkpoint import read_checkpoint
 from train.config import Config, as_table, build
-from train.models import T3D
+from train.models import T3D, placed
 from train.reader import AIR_HU
 from train.text import Tokens, read_tokens, rebuild_encoder
 
@@ -140,7 +140,7 @@ def load_model(run: Run, device: torch.device | None = None) -> tuple[T3D, int]:
     checkpoint, _ = read_checkpoint(run.checkpoints)
     model = T3D(run.config, rebuild_encoder(run.text_settings))
     model.load_state_dict(checkpoint.model)
-    return model.to(device or torch.device("cpu")).eval(), checkpoint.step
+    return placed(model, device or torch.device("cpu")).eval(), checkpoint.step
 
 
 def require_same_grid(run: Run, dataset: Dataset) -> None:

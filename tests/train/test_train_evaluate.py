@@ -288,6 +288,12 @@ def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
     assert load_model(open_run(tmp_path / "scratch-0"))[1] == 0  # no steps, whatever the grid's are
     shown = (tmp_path / "table.md").read_text().splitlines()
     assert shown[0] == "| | scratch | t3d-align |"
+    words[3] = str(tmp_path / "side-by-side")
+    assert main([*words, "--jobs", "2", "--set", "loop.batch=0"]) == 2
+    assert "loop.batch" in capsys.readouterr().err
+    assert main([*words, "--jobs", "2"]) == 0
+    assert (tmp_path / "side-by-side" / "table.md").read_text().splitlines() == shown
+    words[3] = str(tmp_path)
     monkeypatch.setattr(baselines_module, "evaluate", pytest.fail)
     assert main(words) == 0
     assert (tmp_path / "table.md").read_text().splitlines() == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -382,3 +383,9 @@ def test_a_run_under_torchrun_logs_what_one_process_logs(tiny_dataset: Path, tmp
     for first, second in zip(one, two, strict=True):
         for name in ("total", "tcl", "tir", "grad_norm"):
             assert first[name] == pytest.approx(second[name], rel=1e-4), name
+
+
+def test_errors_keep_what_they_say_between_processes() -> None:
+    for error in (NonFiniteLoss(3, ["p1", "p2"], "step-00000002"), UnreadableVolume("v1", "it is no NIfTI-1 file")):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
