@@ -22,8 +22,8 @@ from train.reader import VolumeStore
 from train.sampler import Sampler
 from train.text import Tokens
 
-SHRUNK_KEPT = 512
-"""Whole volumes, shrunk to the size of a crop, that a batcher remembers; making one reads a whole volume."""
+SHRUNK_BYTES = 1 << 30
+"""Of whole volumes, shrunk to the size of a crop, that a batcher remembers; making one reads a whole volume."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Batcher:
     def __init__(self, catalogue: Catalogue, store: VolumeStore, tokens: Tokens, config: Config) -> None:
         self.catalogue, self.store, self.tokens, self.config = catalogue, store, tokens, config
         self.sampler = Sampler(catalogue, store)
-        self.whole = lru_cache(SHRUNK_KEPT)(self._shrunk)
+        self.whole = lru_cache(max(1, SHRUNK_BYTES // (4 * config.crop.size_vox**3)))(self._shrunk)
         self._sentences = {(one.pair_id, one.sentence_id): one for one in catalogue.sentences}
         texts = sorted({one.text for one in catalogue.sentences})
         ids, held = tokens.encode(texts)
