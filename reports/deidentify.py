@@ -23,6 +23,7 @@ from reports.deid.people import find_foreign, find_joined, find_people, find_rep
 from reports.deid.phones import find_phones
 from reports.deid.recogniser import NameModel, find_modelled
 from reports.deid.rules import apply_rules
+from reports.deid.strangers import find_strangers
 from reports.deid.tokens import tokenize
 from reports.deid.verify import leaks
 
@@ -83,7 +84,8 @@ class Deidentifier:
         known = self._known
         findings = list(known.find(tokens))
         findings += find_dates(tokens, shift_days=self._shift_days, known=known.dates, births=known.births)
-        unknown = [*apply_rules(tokens), *find_people(tokens), *find_foreign(tokens), *find_phones(tokens)]
+        unknown = [*apply_rules(tokens), *find_people(tokens), *find_strangers(tokens), *find_foreign(tokens)]
+        unknown += find_phones(tokens)
         findings += unknown
         if self._model:
             people = find_modelled(tokens, self._model, findings)

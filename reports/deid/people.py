@@ -17,11 +17,9 @@ from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
 from reports.deid.runs import Run, Runs
 from reports.deid.signs import Sign, Signs
+from reports.deid.strangers import is_foreign
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
-
-_STRANGE = 0.25
-"""Share of small words that no list has from which on a text is in a language without lists."""
 
 
 def find_people(tokens: Tokens) -> list[Finding]:
@@ -82,8 +80,7 @@ class _People:
 
     @cached_property
     def _is_foreign(self) -> bool:
-        small = {word for _, _, word in self._words if len(word) > 3 and word.islower()}
-        return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
+        return is_foreign(self._tokens)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""

@@ -4,7 +4,8 @@ Enters: the words of a folded text, what the rules found in it, a `NameModel`. L
 is not there or has no label for people (`ConfigError`): who asked for a model gets nothing without it.
 
 A model only adds. What the rules found stays found, and an entity made of nothing but words of the language, eponyms,
-makers and the words of our anatomy, findings and headings is no person: "Baker", "Hill-Sachs", "Hepatic Flexure".
+makers and the words of our anatomy, findings and headings is no person, nor is what names a sign or device behind it:
+"Baker", "Hill-Sachs", "Hepatic Flexure", "Panda sign".
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.deid.cues import Grade, cues, grade, heading_words
+from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
+from reports.deid.strangers import is_thing, names_a_thing
 from reports.deid.tokens import Tokens
 from t3dkit.errors import ConfigError
 
@@ -103,7 +105,7 @@ def find_modelled(tokens: Tokens, model: NameModel, found: Iterable[Finding]) ->
     people: list[Finding] = []
     for start, end in _entities(tokens.text, model):
         places = range(bisect_right(ends, start), bisect_left(starts, end))
-        if not all(_is_clinical(tokens.words[at][2]) for at in places):
+        if not all(_is_clinical(tokens.words[at][2]) for at in places) and not _is_eponymous(tokens, places):
             people += [Finding(starts[run[0]], ends[run[-1]], "NAME") for run in _free(tokens, places, taken) if run]
     return people
 
@@ -129,14 +131,21 @@ def _pieces(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _is_clinical(word: str) -> bool:
-    """Whether a word alone is nobody's name: of the language, an eponym or maker, or a clinical word of the lexicon.
+    """Whether a word alone is nobody's name: of the language or lexicon, an eponym, a thing, an abbreviation.
 
     A word that is only a name in the lists of people is one here too when it is written large ("Delgado").
     """
     low, level = word.lower(), grade(word.lower())
-    if level is Grade.WORD or low in cues().eponyms or low in cues().makers:
+    if level is Grade.WORD or low in cues().eponyms or low in cues().makers or is_thing(low):
+        return True
+    if len(low) < 3 or (level is Grade.UNKNOWN and word.isupper() and len(low) < 5):
         return True
     return low in heading_words() and (level is not Grade.NAME or word.islower())
+
+
+def _is_eponymous(tokens: Tokens, places: range) -> bool:
+    """Whether a sign, disease or device behind the entity is called by it, and no given name is in it."""
+    return names_a_thing(tokens, places.stop) and not any(is_given_name(tokens.low[at]) for at in places)
 
 
 def _free(tokens: Tokens, places: range, taken: set[int]) -> Iterator[list[int]]:

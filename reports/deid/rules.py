@@ -200,9 +200,14 @@ def _is_written_street(hidden: str) -> bool:
     return bool(named) and not is_word(named[0])
 
 
+def _is_plate(hidden: str) -> bool:
+    """The number of a vehicle: written large."""
+    return hidden.isupper()
+
+
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
-    "written_street": _is_written_street,
+    "written_street": _is_written_street, "plate": _is_plate,
 }  # fmt: skip
 
 
