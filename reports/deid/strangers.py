@@ -50,6 +50,10 @@ _MEDICAL = re.compile(
     r"|coele|sclerosis|physis|desis|pexy|ally|ically|phasic|enhancing|terone|amine|edema)"
 )  # fmt: skip
 """Words formed as medicine forms them; asked only of words that no list has."""
+_FORMED = re.compile(
+    r"(?:ed|ary|ory|ics?|al|ive|ences?|ents?|iles?|[ai]ble|ing|[iy]ne|ia|us|is|es|um|ates?|ols?|ions?|ly|ment|body|wall)$"
+)
+"""How words end that are no names, in a text of capitals."""
 _DOSE = re.compile(
     r"[- ]?\d{1,4}(?:[.,]\d{1,3})?[ -]?(?:mg|mcg|g|ml|cc|%|units?|meq|iu|tab|cap|fr|gauge)\b", re.IGNORECASE
 )
@@ -60,31 +64,42 @@ _SHORT_THING = re.compile(
 """Stages, numbers of series, sizes of catheters, elements, short forms."""
 _STRANGE = 0.25
 """Share of small words that no list has from which on a text is in a language without lists."""
+_FEW = 6
+"""Small words below which a text is read as one in capitals."""
 
 
 def is_foreign(tokens: Tokens) -> bool:
     """Whether a text is in a language that has no lists here: that no list has a word says nothing then."""
     small = {word for _, _, word in tokens.words if len(word) > 3 and word.islower()}
+    if len(small) < _FEW:
+        large = {low for low in tokens.places if len(low) > 3 and low.isalpha()}
+        small = large if len(large) > 2 * _FEW else small
     return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
 
 def find_strangers(tokens: Tokens) -> Iterator[Finding]:
-    """Capitalised words that nothing knows, within a sentence or alone between marks."""
+    """Words that are only names, and capitalised ones that nothing knows where they stand as names."""
     places = [at for at in tokens.capitals if _strangeness(tokens.words[at][2]) is not Grade.WORD]
-    if not places or is_foreign(tokens):
+    names = [low for low in tokens.places if _is_only_name(low)]
+    if not (places or names) or is_foreign(tokens):
         return
-    for at in places:
-        word = tokens.words[at][2]
-        is_name = len(word) > 3 and _strangeness(word) is Grade.NAME
-        if (is_name or _is_meant(tokens, at)) and not names_a_thing(tokens, at + 1):
+    certain = {at for low in names for at in tokens.places[low] if len(low) > 4 or not tokens.words[at][2].isupper()}
+    for at in sorted(certain.union(places)):
+        if (at in certain or _is_meant(tokens, at)) and not names_a_thing(tokens, at + 1):
             yield Finding(tokens.words[at][0], tokens.words[at][1], "NAME")
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_only_name(low: str) -> bool:
+    """Whether a word in lower case is in the lists of names and in no other: also dictated, without capitals."""
+    return len(low) > 3 and grade(low) is Grade.NAME and _strangeness(low.capitalize()) is Grade.NAME
 
 
 @lru_cache(maxsize=1 << 16)
 def _strangeness(word: str) -> Grade:
     """The grade of a word written large, WORD for eponyms, makers, things, words of the lexicon and abbreviations."""
     low, level = word.lower(), grade(word.lower())
-    is_capitals = word.isupper() and len(word) > (4 if level is Grade.NAME else 5) and level is not Grade.BOTH
+    is_capitals = word.isupper() and len(word) > 4 and level is not Grade.BOTH
     if not (is_capitals or _TITLE_CASE.fullmatch(word)) or (level is Grade.UNKNOWN and len(word) < 4):
         return Grade.WORD
     if low in cues().eponyms or low in cues().makers or low in heading_words() or is_thing(low):
@@ -94,8 +109,10 @@ def _strangeness(word: str) -> Grade:
 
 def _is_meant(tokens: Tokens, at: int) -> bool:
     """Whether a word that no list has stands where a name may."""
-    if tokens.words[at][2].isupper():  # an abbreviation or, in a line of capitals, any word
-        return _is_within(tokens, at) and not _is_among_capitals(tokens, at)
+    if tokens.words[at][2].isupper():
+        if _is_among_capitals(tokens, at):  # any word may stand there, but one that looks like none
+            return not _FORMED.search(tokens.low[at]) and (_follows_capitals(tokens, at) or _is_alone(tokens, at))
+        return len(tokens.words[at][2]) > 5 and _is_within(tokens, at)
     if len(tokens.words[at][2]) < 4 and _SHORT_THING.match(tokens.text, tokens.words[at][0]):
         return False
     if _is_within(tokens, at):
@@ -103,6 +120,11 @@ def _is_meant(tokens: Tokens, at: int) -> bool:
     if tokens.low[at] in words().ordinary:  # a sentence begins with it, or consists of it
         return False
     return _is_alone(tokens, at) or bool(_DOES.match(tokens.text, tokens.words[at][1]))
+
+
+def _follows_capitals(tokens: Tokens, at: int) -> bool:
+    """Whether a word stands behind another in a line of capitals: not first, where headings and their slips stand."""
+    return at > 0 and tokens.gap(at - 1) in (" ", ", ", "  ", ": ") and tokens.words[at - 1][2].isupper()
 
 
 def _is_among_capitals(tokens: Tokens, at: int) -> bool:
