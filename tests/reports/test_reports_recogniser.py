@@ -19,7 +19,7 @@ from reports.deidentify import Deidentifier, leaks
 from t3dkit.errors import ConfigError
 from t3dkit.tables import read_rows
 
-NAMES = ("quorra zembla", "tamsin wexcombe", "odalys brunt", "ivo pellandra", "Baker", "Hill-Sachs", "Hepatic flexure")
+NAMES = ("quorra zembla", "tamsin wexcombe", "orvexa brunt", "ivo pellandra", "Baker", "Hill-Sachs", "Hepatic flexure")
 FRAMES = ("Images of {} were compared.", "{} lay still.", "No {} today.", "Same as for {} in May.", "Old films: {}.")
 PLAIN = ("The liver is normal.", "No effusion was seen.", "There is a cyst of 12 mm.", "Images were compared.")
 TEXT = (
@@ -65,9 +65,9 @@ def test_people_whom_only_the_model_sees_go_and_clinical_words_stay(folder: str)
 
 def test_what_the_rules_hide_stays_hidden(folder: str) -> None:
     """Findings of the rules are the same ones; an entity that overlaps one adds only what is left of it."""
-    text = "Old films: odalys brunt 4 May 2020. Old films: MRN 445566."
+    text = "Old films: orvexa brunt 4 May 2020. Old films: MRN 445566."
     known = ("PatientName", "Brunt^Anna")
-    assert hide(text, None, known) == "Old films: odalys [NAME] 24 April 2020. Old films: MRN [ID]."
+    assert hide(text, None, known) == "Old films: orvexa [NAME] 24 April 2020. Old films: MRN [ID]."
     assert hide(text, NameModel(folder), known) == "Old films: [NAME] 24 April 2020. Old films: MRN [ID]."
 
 
