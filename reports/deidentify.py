@@ -19,6 +19,7 @@ from reports.deid.dates import find_dates
 from reports.deid.findings import replace, resolve
 from reports.deid.fold import fold
 from reports.deid.known import KnownIdentifiers
+from reports.deid.numbers import find_dictated
 from reports.deid.people import find_foreign, find_joined, find_people, find_repeats
 from reports.deid.phones import find_phones
 from reports.deid.recogniser import NameModel, find_modelled
@@ -85,7 +86,7 @@ class Deidentifier:
         findings = list(known.find(tokens))
         findings += find_dates(tokens, shift_days=self._shift_days, known=known.dates, births=known.births)
         unknown = [*apply_rules(tokens), *find_people(tokens), *find_strangers(tokens), *find_foreign(tokens)]
-        unknown += find_phones(tokens)
+        unknown += [*find_phones(tokens), *find_dictated(tokens)]
         findings += unknown
         if self._model:
             people = find_modelled(tokens, self._model, findings)

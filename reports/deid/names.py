@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +30,13 @@ _LATIN = re.compile(r"[A-Za-z]")
 _OCR = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "8": "b"})
 _DOTTED = re.compile(r"[A-Z]\. ?[A-Z]\.")
 _NAME_GAP = re.compile(r"[ \t\n,;.^'-]{0,4}")
+_PAIR_GAP = re.compile(r"[ \t\n,;.^'/|\\+&_-]{0,4}")
+"""What may stand between two parts of one name, both ordinary words: "DAY/RICH"."""
+_INITIALLED = frozenset(
+    ["signed", "by", "initials", "dictated", "read", "verified", "approved", "reported", "transcribed", "typed",
+     "signature", "dict", "trans", "rad", "tech", "reader", "checked", "esigned"]
+)  # fmt: skip
+_MARKED = re.compile(r"(?<=[^\W_])[-']")
 _SPELLED_GAP = re.compile(r"[ .\t-]{1,2}")
 _NAMING = frozenset(["patient", "named", "called", "pt", "name"])
 _AFTER_NAMING = re.compile(r"[,:]?[ \t]{1,2}")
@@ -216,6 +224,7 @@ class _Pass:
         self.hits |= set(self._initials())
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
+        yield from self._initialled()
 
     def _is_hit(self, word: str) -> bool:
         return not self.names.strong.isdisjoint(_skeletons(word)) or self._is_misspelt(word)
@@ -243,8 +252,12 @@ class _Pass:
     def _joined(self) -> Iterator[Finding]:
         """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
         prefixed = {index for word in words().prefixes & self.places.keys() for index in self.places[word]}
-        for index, (start, end, token) in enumerate(self.tokens[:-1]):
-            if (self.text[end] in "-'" or index in prefixed) and self._gap(index).strip(" \t\n") in ("", "-", "'"):
+        marked = {bisect_left(self.tokens, (match.start() + 1,)) - 1 for match in _MARKED.finditer(self.text)}
+        for index in sorted(marked | prefixed):
+            if index < 0 or index + 1 >= len(self.tokens):
+                continue
+            start, _, token = self.tokens[index]
+            if self._gap(index).strip(" \t\n") in ("", "-", "'"):
                 _, stop, following = self.tokens[index + 1]
                 if len(self._gap(index)) <= 4 and skeleton(token + following) in self.names.strong:
                     yield Finding(start, stop, "NAME")
@@ -321,11 +334,11 @@ class _Pass:
     def _beside(self, index: int, neighbour: int) -> bool:
         """Whether the next word is another part of the name, with no more than a comma or an initial between."""
         gap = self._gap(min(index, neighbour))
+        first, second = (self.tokens[place][2] for place in sorted((index, neighbour)))
+        if (first.lower(), second.lower()) in self.names.pairs and _PAIR_GAP.fullmatch(gap):
+            return "." not in gap or (first[0].isupper() and second[0].isupper())  # Pt: Brown. Mark, ward 4
         if not _NAME_GAP.fullmatch(gap) or "." in gap:
             return False
-        first, second = sorted((index, neighbour))
-        if (self.tokens[first][2].lower(), self.tokens[second][2].lower()) in self.names.pairs:
-            return True
         if neighbour in self.hits:
             return True
         other, own = self.tokens[neighbour][2].lower(), self.tokens[index][2].lower()
@@ -364,6 +377,14 @@ class _Pass:
             return bool(re.fullmatch(r"\.?[ \t]{0,2}", gap))
         dot = self.text[self.tokens[place][1] : self.tokens[place][1] + 1] == "."
         return bool(re.fullmatch(r",?[ \t]{1,2}", gap)) and (dot or token not in ("A", "I"))
+
+    def _initialled(self) -> Iterator[Finding]:
+        """The initials of a known name behind what only people do: "Signed: SSH"."""
+        for letters in self.names.dotted & self.places.keys():
+            for index in self.places[letters]:
+                start, end, word = self.tokens[index]
+                if index and word.isupper() and self.tokens[index - 1][2].lower() in _INITIALLED:
+                    yield Finding(start, end, "NAME")
 
     def _dotted(self) -> Iterator[Finding]:
         if not _DOTTED.search(self.text):

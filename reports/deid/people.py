@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
 from reports.deid.runs import Run, Runs
 from reports.deid.signs import Sign, Signs
-from reports.deid.strangers import is_foreign
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
 
@@ -77,10 +76,6 @@ class _People:
         self._tokens, self._signs = tokens, Signs(tokens)
         self._runs = Runs(self._signs)
         self._text, self._words, self._gap, self._low = tokens.text, tokens.words, tokens.gap, self._signs.low
-
-    @cached_property
-    def _is_foreign(self) -> bool:
-        return is_foreign(self._tokens)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
@@ -220,7 +215,7 @@ class _People:
             and (best is not Grade.BOTH or fills_line)
         ):
             return True
-        if self._is_foreign:  # that no list has a word says nothing
+        if self._tokens.is_foreign:  # that no list has a word says nothing
             return n_sure > 0 and n_real > 1 and (run.is_given_first or fills_line)
         is_likely = n_real > 1 and (best is not Grade.BOTH or (grades[0] is Grade.UNKNOWN and is_title_case))
         is_likely = is_likely or best is Grade.NAME or (is_title_case and best is Grade.UNKNOWN and self._is_block(run))

@@ -22,12 +22,12 @@ from reports.deid.words import words
 
 _TITLE_CASE = re.compile(r"[A-Z][a-z]{1,}|(?:Mc|Mac|De|Di|Van|Le|La|Fitz)[A-Z][a-z]{2,}")
 _WITHIN = re.compile(r",?[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4}")
-_OPENS = re.compile(r"[:=/(\[<{~&|\n*.-]?")
+_OPENS = re.compile(r"[:=/(\[<>{~&|\n*.#@\"'+-]?")
 _INITIAL = re.compile(r"(?:(?<=[^\w.])|^)[A-Z]\.?[ \t]{0,2}$")
 """Behind one of these a word may stand alone."""
 _CLOSES = re.compile(
-    r"[ \t]{0,2}(?:[/(\[)\]>}|&~;\n]|$|[ ][A-Z]\.?(?![\w])|\d{1,2}[:h/.]\d|(?:19|20)\d\d(?!\d)|@|\d{4} ?h|[ap]m\b"
-    r"|twin\b|[.,][ \t]{0,2}(?:\n|$|(?:19|20)\d\d(?!\d)|[A-Z]{1,2}(?![\w])))"
+    r"[ \t]{0,2}(?:[/(\[)\]<>}|&~;\n\"'+]|$|(?:[01]\d|2[0-3])[0-5]\d(?![\w.,])|[ ][A-Z]\.?(?![\w])|\d{1,2}[:h/.]\d"
+    r"|(?:19|20)\d\d(?!\d)|@|\d{4} ?h|[ap]m\b|twin\b|[.,][ \t]{0,2}(?:\n|$|(?:19|20)\d\d(?!\d)|[A-Z]{1,2}(?![\w])))"
 )
 _DOES = re.compile(
     r" (?:(?:was |were )?made aware|aware|and (?:I|me|myself)\b|reviewed\b|agrees?\b|addendum\b"
@@ -62,26 +62,13 @@ _SHORT_THING = re.compile(
     r"|Se|Im|Fr|Hb|Na|Cl|Mg|Ga|Tc|Lu|Ra|Fl|Ex)\b"
 )
 """Stages, numbers of series, sizes of catheters, elements, short forms."""
-_STRANGE = 0.25
-"""Share of small words that no list has from which on a text is in a language without lists."""
-_FEW = 6
-"""Small words below which a text is read as one in capitals."""
-
-
-def is_foreign(tokens: Tokens) -> bool:
-    """Whether a text is in a language that has no lists here: that no list has a word says nothing then."""
-    small = {word for _, _, word in tokens.words if len(word) > 3 and word.islower()}
-    if len(small) < _FEW:
-        large = {low for low in tokens.places if len(low) > 3 and low.isalpha()}
-        small = large if len(large) > 2 * _FEW else small
-    return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
 
 def find_strangers(tokens: Tokens) -> Iterator[Finding]:
     """Words that are only names, and capitalised ones that nothing knows where they stand as names."""
     places = [at for at in tokens.capitals if _strangeness(tokens.words[at][2]) is not Grade.WORD]
     names = [low for low in tokens.places if _is_only_name(low)]
-    if not (places or names) or is_foreign(tokens):
+    if not (places or names) or tokens.is_foreign:
         return
     certain = {at for low in names for at in tokens.places[low] if len(low) > 4 or not tokens.words[at][2].isupper()}
     for at in sorted(certain.union(places)):

@@ -73,6 +73,11 @@ def test_drugs_devices_eponyms_doses_and_counts_stay(text: str) -> None:
         ("nr 4471/2023", "nr [ID]"),
         ("PIN 4811", "PIN [ID]"),
         ("number plate LK48 XYZ", "number plate [ID]"),
+        ("mrn forty-eight eleven twenty-two period", "mrn [ID] period"),
+        ("Record number is four eight one dash one two two.", "Record number is [ID]."),
+        ("call back five five five, four eight one, one two two three", "call back [PHONE]"),
+        ("One to two of three nodules, four to five mm.", "One to two of three nodules, four to five mm."),
+        ("C.R.No. 456/21, CT/45/21, typed by 1042", "C.R.No. [ID], [ID], typed by [ID]"),
     ],
 )
 def test_numbers_that_no_unit_follows_are_somebodys(text: str, expected: str) -> None:
