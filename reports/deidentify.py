@@ -20,7 +20,7 @@ from reports.deid.findings import replace, resolve
 from reports.deid.fold import fold
 from reports.deid.known import KnownIdentifiers
 from reports.deid.numbers import find_dictated
-from reports.deid.people import find_foreign, find_joined, find_people, find_repeats
+from reports.deid.people import find_beside, find_foreign, find_joined, find_people, find_repeats
 from reports.deid.phones import find_phones
 from reports.deid.recogniser import NameModel, find_modelled
 from reports.deid.rules import apply_rules
@@ -92,7 +92,8 @@ class Deidentifier:
             people = find_modelled(tokens, self._model, findings)
             findings += people
             unknown += people
-        findings += [*find_repeats(tokens, unknown), *find_joined(tokens, unknown)]
+        beside = list(find_beside(tokens, unknown))
+        findings += [*beside, *find_repeats(tokens, [*unknown, *beside]), *find_joined(tokens, unknown)]
         spans = [(*folded.original(one.start, one.end), one) for one in resolve(findings, folded.text)]
         edited, counts = replace(text, spans)
         return DeidentifiedText(edited, sum(counts.values()), dict(sorted(counts.items())))

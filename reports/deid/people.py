@@ -357,6 +357,40 @@ def find_joined(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
                 yield Finding(*match.span(part), "NAME")
 
 
+def find_beside(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Parts of a name beside those that were found: "Sang Woo [NAME]", "[NAME]/Abu", "d'[NAME]"."""
+    starts = {start: index for index, (start, _, _) in enumerate(tokens.words)}
+    for one in found:
+        first = starts.get(one.start) if one.kind == "NAME" else None
+        if first is None:
+            continue
+        stop = first
+        while stop < len(tokens.words) and tokens.words[stop][0] < one.end:
+            stop += 1
+        for step, at in ((-1, first - 1), (1, stop)):
+            for _ in range(_MOST_BESIDE):
+                if not 0 <= at < len(tokens.words) or not _is_part(tokens, at, tokens.gap(at if step < 0 else at - 1)):
+                    break
+                yield Finding(*tokens.words[at][:2], "NAME")
+                at += step
+
+
+_MOST_BESIDE = 3
+
+
+def _is_part(tokens: Tokens, at: int, gap: str) -> bool:
+    """Whether a word that only `gap` parts from a name is a part of it too or, beyond a slash, another name."""
+    word, low = tokens.words[at][2], tokens.low[at]
+    if gap in ("-", "'") and word.isalpha() and (word.islower() or word[0].isupper()):
+        return len(word) < 9 and (grade(low) is not Grade.WORD or len(word) < 4) and low != "s"
+    if gap not in (" ", "/") or not word[0].isupper() or len(word) < 2 or grade(low) is Grade.WORD:
+        return False
+    lists = cues()
+    return not any(
+        low in words for words in (lists.roles, lists.titles, lists.credentials, lists.eponyms, lists.alone)
+    ) and (low not in heading_words() and not (word.isupper() and len(word) < 3))
+
+
 _ANY_HYPHEN = re.compile(r"-(?<=[a-z]-)[A-Z]")
 _HYPHEN = re.compile(r"(?<![^\W_])([A-Z][a-z]{2,30})-(?=([A-Z][a-z]{2,30})(?![^\W_]))")
 _NAME_PART = re.compile(r"(?<![A-Za-z])[A-Z][A-Za-z]{2,}")

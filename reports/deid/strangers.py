@@ -26,8 +26,9 @@ _OPENS = re.compile(r"[:=/(\[<>{~&|\n*.#@\"'+-]?")
 _INITIAL = re.compile(r"(?:(?<=[^\w.])|^)[A-Z]\.?[ \t]{0,2}$")
 """Behind one of these a word may stand alone."""
 _CLOSES = re.compile(
-    r"[ \t]{0,2}(?:[/(\[)\]<>}|&~;\n\"'+]|$|(?:[01]\d|2[0-3])[0-5]\d(?![\w.,])|[ ][A-Z]\.?(?![\w])|\d{1,2}[:h/.]\d"
-    r"|(?:19|20)\d\d(?!\d)|@|\d{4} ?h|[ap]m\b|twin\b|[.,][ \t]{0,2}(?:\n|$|(?:19|20)\d\d(?!\d)|[A-Z]{1,2}(?![\w])))"
+    r"[ \t]{0,2}(?:[/(\[)\]<>}|&~;\n\"'+]|$|(?:[01]\d|2[0-3])[0-5]\d(?![\w.,])|[ ][A-Z]\.?(?![\w])|(?:19|20)\d\d(?!\d)"
+    r"|\d{1,2}(?:[:h]\d\d|[/.]\d{1,2}[/.]\d)|@|\d{4} ?h|[ap]m\b|twin\b"
+    r"|[.,][ \t]{0,2}(?:\n|$|(?:19|20)\d\d(?!\d)|[A-Z]{1,2}(?![\w])))"
 )
 _DOES = re.compile(
     r" (?:(?:was |were )?made aware|aware|and (?:I|me|myself)\b|reviewed\b|agrees?\b|addendum\b"
@@ -143,7 +144,9 @@ def _is_within(tokens: Tokens, at: int) -> bool:
     goes_on = at + 1 < len(tokens.words) and tokens.gap(at) in (" ", "  ", ", ")
     following = tokens.words[at + 1][2] if goes_on else "x"
     # Engineer Okwuosa, MDT Okwuosa; not a heading in which all words begin large
-    return is_first and (following[0].islower() or following.isdigit() or following.isupper())
+    return is_first and (
+        following.lower() in cues().roles or following[0].islower() or following.isdigit() or following.isupper()
+    )
 
 
 _GOES_ON = frozenset(["the", "by", "with", "of", "to", "from", "and", "or", "for", "dr", "in", "at", "as", "per"])

@@ -82,3 +82,17 @@ def test_drugs_devices_eponyms_doses_and_counts_stay(text: str) -> None:
 )
 def test_numbers_that_no_unit_follows_are_somebodys(text: str, expected: str) -> None:
     assert deidentify(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Trauma team (Hall/Setiawan) aware.", "Trauma team ([NAME]/[NAME]) aware."),
+        ("Agree with above. N'Diaye", "Agree with above. [NAME]'[NAME]"),
+        ("HISTORY: MS. LIGHT IS STATUS POST FALL.", "HISTORY: MS. [NAME] IS STATUS POST FALL."),
+        ("OBR|1|||71260^CT CHEST||1142849408^DO^DEWI", "OBR|1|||[ID]^CT CHEST||[ID]^[NAME]"),
+        ("Seen by Dr. Setiawan Radiology. Kidney normal.", "Seen by Dr. [NAME] Radiology. Kidney normal."),
+    ],
+)
+def test_what_stands_beside_a_name_and_may_be_one_goes_with_it(text: str, expected: str) -> None:
+    assert deidentify(text) == expected
