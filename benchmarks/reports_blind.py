@@ -20,7 +20,7 @@ from types import ModuleType
 
 from benchmarks.reports_gold_files import read_written
 from benchmarks.reports_unseen import Patient, Planted, leaked
-from reports.deidentify import Deidentifier
+from reports.deidentify import Deidentifier, NameModel
 
 SHIFT_DAYS = -77
 HARD = (
@@ -65,21 +65,30 @@ def known_of(patient: Patient) -> list[tuple[str, str]]:
     ]
 
 
-def planted_known(made: ModuleType, n: int, seed: int) -> Iterator[tuple[Deidentifier, Planted]]:
+def program_for(known: Sequence[tuple[str, str]], model: NameModel | None) -> Deidentifier:
+    """The program under test, told what is known of a patient."""
+    return Deidentifier(known, shift_days=SHIFT_DAYS, seed=b"benchmark", model=model)
+
+
+def planted_known(
+    made: ModuleType, n: int, seed: int, model: NameModel | None
+) -> Iterator[tuple[Deidentifier, Planted]]:
     """At least `n` known identifiers, patient by patient."""
     draw, done = Random(seed), 0
     while done < n:
         patient = made.draw_patient(draw)
-        program = Deidentifier(known_of(patient), shift_days=SHIFT_DAYS, seed=b"benchmark")
+        program = program_for(known_of(patient), model)
         for planted in made.known_variants(patient, draw):
             yield program, planted
             done += 1
 
 
-def planted_unseen(made: ModuleType, n: int, seed: int) -> Iterator[tuple[Deidentifier, Planted]]:
+def planted_unseen(
+    made: ModuleType, n: int, seed: int, model: NameModel | None
+) -> Iterator[tuple[Deidentifier, Planted]]:
     """At least `n` identifiers that nobody told."""
     draw, done = Random(seed), 0
-    program = Deidentifier((), shift_days=SHIFT_DAYS, seed=b"benchmark")
+    program = program_for((), model)
     while done < n:
         for planted in made.unseen_sentences(draw):
             yield program, planted
@@ -107,10 +116,9 @@ def count(planted: Iterable[tuple[Deidentifier, Planted]], seed: int) -> tuple[C
     return counts, left
 
 
-def kept(made: ModuleType, seed: int) -> tuple[int, list[tuple[str, str]]]:
+def kept(made: ModuleType, seed: int, model: NameModel | None) -> tuple[int, list[tuple[str, str]]]:
     """Words of the clinical sentences, and (before, after) of each sentence that changed."""
-    patient = made.draw_patient(Random(seed))
-    program = Deidentifier(known_of(patient), shift_days=SHIFT_DAYS, seed=b"benchmark")
+    program = program_for(known_of(made.draw_patient(Random(seed))), model)
     sentences = made.clinical_tokens()
     pairs = [(one, program.apply(one).text) for one in sentences]
     return sum(len(one.split()) for one in sentences), [(one, other) for one, other in pairs if one != other]
@@ -135,17 +143,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--errors", type=int, default=0, metavar="N", help="survivors of the tuning half to print")
     parser.add_argument("--generator", choices=GENERATORS, default="first")
+    parser.add_argument("--name-model", metavar="NAME", help="spaCy model whose people are hidden besides")
     arguments = parser.parse_args([] if words is None else words)
     made = import_module(GENERATORS[arguments.generator])
+    model = NameModel(arguments.name_model) if arguments.name_model else None
     for title, planted in (
-        ("known", planted_known(made, arguments.known, arguments.seed)),
-        ("unseen", planted_unseen(made, arguments.unseen, arguments.seed)),
+        ("known", planted_known(made, arguments.known, arguments.seed, model)),
+        ("unseen", planted_unseen(made, arguments.unseen, arguments.seed, model)),
     ):
         counts, left = count(planted, arguments.seed)
         _print(title, counts)
         for (kind, how, text), n in sorted(left.items(), key=lambda item: (item[0][0], item[0][1]))[: arguments.errors]:
             print(f"  {kind} [{how}] {n} x {text!r}")
-    n_words, changed = kept(made, arguments.seed)
+    n_words, changed = kept(made, arguments.seed, model)
     lost = sum((Counter(a.split()) - Counter(b.split())).total() for a, b in changed)
     print(f"clinical | {n_words} words | {lost} changed | {1 - lost / n_words:.3%} kept")
     for before, after in changed[: arguments.errors]:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from rapidfuzz import process
 
+from reports.deid.recogniser import PEOPLE, NameModel, load_recogniser, model_record
 from t3dkit.errors import ConfigError
 
 Rule = Literal["accession", "study_uid", "accession_variant", "patient_date"]
@@ -163,6 +164,17 @@ class DeidConfig(_Part):
         description="what to do with a CT that shows a face: replace its front by air (withheld where the place is "
         "doubtful), withhold it, or keep it as it is",
     )
+    name_model: str = Field(
+        default="",
+        description="spaCy model whose people are hidden besides those whom the rules show: an installed package, or a "
+        'folder relative to this file; "" for none',
+    )
+    name_labels: tuple[str, ...] = Field(default=PEOPLE, min_length=1, description="labels of people in that model")
+
+    @property
+    def people(self) -> NameModel | None:
+        """The model of names, if there is one."""
+        return NameModel(self.name_model, self.name_labels) if self.name_model else None
 
 
 class ReportsConfig(_Part):
@@ -206,6 +218,8 @@ class Config(_Part):
         if self.reports.profile and not self.reports.profile.startswith("sha256:"):  # a recorded one stays as it is
             content = Path(self.reports.profile).read_bytes()
             table["reports"]["profile"] = f"sha256:{hashlib.sha256(content).hexdigest()[:16]}"
+        if self.deid.people and not self.deid.name_model.startswith("sha256:"):
+            table["deid"]["name_model"] = model_record(self.deid.people)
         return table
 
     def digest(self, *parts: str) -> str:
@@ -235,7 +249,7 @@ def read_config(path: Path | None) -> Config:
         config = Config.model_validate(table)
     except ValidationError as error:
         raise ConfigError(f"the configuration {path}: " + "; ".join(_explain(error))) from None
-    return _with_profile(config, path)
+    return _with_name_model(_with_profile(config, path), path)
 
 
 def _with_profile(config: Config, path: Path) -> Config:
@@ -247,6 +261,17 @@ def _with_profile(config: Config, path: Path) -> Config:
     profile = (path.parent / config.reports.profile).resolve()
     read_profile(profile)
     return config.model_copy(update={"reports": config.reports.model_copy(update={"profile": str(profile)})})
+
+
+def _with_name_model(config: Config, path: Path) -> Config:
+    """The configuration with its model of names, if any, loaded once and, if a folder, named by its full path."""
+    if not config.deid.name_model:
+        return config
+    folder = (path.parent / config.deid.name_model).resolve()
+    where = str(folder) if folder.is_dir() else config.deid.name_model
+    config = config.model_copy(update={"deid": config.deid.model_copy(update={"name_model": where})})
+    load_recogniser(NameModel(where, config.deid.name_labels))
+    return config
 
 
 def default_toml() -> str:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from curation.reasons import DropReason
+from reports.deid.recogniser import NameModel
 from reports.profiles import NO_PROFILE, Profile
 from reports.records import ParsedReport
 from reports.work import sentence_rows
@@ -63,6 +64,7 @@ def read_narrative(
     seed: bytes,
     language: str | None,
     profile: Profile = NO_PROFILE,
+    name_model: NameModel | None = None,
 ) -> Narrative | Dropped:
     """De-identify and parse one linked report.
 
@@ -75,14 +77,22 @@ def read_narrative(
         Identifiers of the study and its patient.
     profile : Profile
         The institution's own headings and boilerplate.
+    name_model : NameModel or None
+        A spaCy model whose people are hidden besides.
     shift_days, seed
         Of the patient: every text of one patient is treated alike.
+
+    Raises
+    ------
+    ConfigError
+        The model of names cannot be loaded.
     """
     from reports.deidentify import Deidentifier, leaks
     from reports.parse import parse_report
 
     identifiers = sorted({*known, *((kind, value) for kind, value in report["known"])})
-    cleaned = Deidentifier(identifiers, shift_days=shift_days, seed=seed).apply(report["text"])
+    program = Deidentifier(identifiers, shift_days=shift_days, seed=seed, model=name_model)
+    cleaned = program.apply(report["text"])
     left = leaks(cleaned.text, [value for _kind, value in identifiers])
     if left:
         return Dropped(DropReason.DEID_LEAK, ", ".join(sorted(set(left))))

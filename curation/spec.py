@@ -53,6 +53,8 @@ class StudySpec:
         Folder of label maps.
     profile : str or None
         File with an institution's headings and boilerplate; its content is in `config`.
+    name_model : str or None
+        Package or folder of the spaCy model that de-identification uses; its content is in `config`.
     """
 
     dataset: str
@@ -69,12 +71,13 @@ class StudySpec:
     absent: dict[str, list[Any]]
     masks: str | None
     profile: str | None
+    name_model: str | None
     config: Row
 
     def digest_part(self) -> Row:
         """What decides the result: everything but where files happen to be."""
         part = dict(vars(self))
-        for place in ("dataset", "key_path", "masks", "profile"):
+        for place in ("dataset", "key_path", "masks", "profile", "name_model"):
             part.pop(place)
         part["files"] = [[name, stamp] for name, *_place, stamp in self.files]
         part["config"] = {name: part["config"][name] for name in ("grid", "volumes", "select", "deid", "reports")}
@@ -124,6 +127,7 @@ class SpecMaker:
             absent=self.absences.of(uid, rows),
             masks=str(self.mask_folder.resolve()) if self.mask_folder else None,
             profile=self.config.reports.profile or None,
+            name_model=self.config.deid.name_model or None,
             config=self._recorded,
         )
 

@@ -29,6 +29,7 @@ from curation.spec import StudySpec
 from curation.suspicion import WEIGHTS, judge_pair
 from curation.terms import known_kernel, known_vendor, with_known_terms
 from curation.uids import with_uids
+from reports.deid.recogniser import NameModel
 from reports.profiles import NO_PROFILE, Profile, read_profile
 from t3dkit.errors import DataError
 from t3dkit.verdict import Code, Dropped, Repair
@@ -112,12 +113,17 @@ class _Study:
                 seed=self.pseudonyms.seed(self.spec.issuer, self.spec.patient_id),
                 language=self.config.reports.language or None,
                 profile=_profile(self.spec.profile),
+                name_model=self._name_model(),
             )
             if isinstance(outcome, Dropped):
                 self._drop("pairs", "pair", self.pair_id(report["report_id"], ""), outcome.reason, outcome.detail)
             else:
                 narratives.append(outcome)
         return narratives
+
+    def _name_model(self) -> NameModel | None:
+        where = self.spec.name_model  # the configuration in the specification names it by its content
+        return NameModel(where, self.config.deid.name_labels) if where else None
 
     # volumes
 

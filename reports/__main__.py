@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from reports.corpus import Corpus, Sink, parse_source
+from reports.deid.recogniser import PEOPLE, NameModel, load_recogniser
 from reports.profiles import NO_PROFILE, read_profile
 from reports.tables import DROPPED, ENTITIES, REPORTS, SENTENCES, table_sink
 from reports.work import ParseSettings, Row
@@ -36,7 +37,7 @@ de-identified texts with their sections) and OUT.dropped.parquet (every row that
   python -m reports parse results.hl7 --columns accession=OBR-18 --out out/sentences.parquet
 
 With --model, OUT.entities.parquet has what a spaCy model recognised (and the concepts its linker found); no other table
-depends on it.
+depends on it. With --name-model, people whom a spaCy model sees are hidden besides those whom the rules show.
 
 Known identifiers and whatever looks like one become placeholders such as [NAME]; dates shift backwards by one number of
 days per patient, drawn with the key. Without --key the draw is the same for everybody who knows the patient id: give
@@ -88,6 +89,8 @@ def _source_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", metavar="FILE", help="key of the date shift")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes that parse (default: 1)")
     parser.add_argument("--language", metavar="CODE", help="language of every report; found out when not given")
+    parser.add_argument("--name-model", default="", metavar="NAME", help="spaCy model whose people are hidden besides")
+    parser.add_argument("--name-labels", default=",".join(PEOPLE), metavar="LABEL,...", help="its labels of people")
     parser.add_argument("--no-deid", action="store_true", help="keep identifiers: the tables written identify patients")
 
 
@@ -165,8 +168,21 @@ def _settings(arguments: argparse.Namespace) -> ParseSettings:
         language=arguments.language,
         workers=_workers(arguments.workers),
         deidentify=not arguments.no_deid,
+        name_model=_name_model(arguments),
         profile=read_profile(existing_path(arguments.profile, what="profile")) if arguments.profile else NO_PROFILE,
     )
+
+
+def _name_model(arguments: argparse.Namespace) -> NameModel | None:
+    """The model of names, tried before any work: a run that was told to use one does nothing without it."""
+    if not arguments.name_model:
+        return None
+    if arguments.no_deid:
+        raise ConfigError("--name-model hides names and --no-deid keeps them: give one of the two")
+    labels = tuple(label for part in arguments.name_labels.split(",") if (label := part.strip()))
+    model = NameModel(arguments.name_model, labels)
+    load_recogniser(model)
+    return model
 
 
 def _workers(number: int) -> int:

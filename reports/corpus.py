@@ -63,7 +63,7 @@ def parse_source(source: Path, settings: ParseSettings, progress: Progress, corp
     Raises
     ------
     ConfigError
-        As `read_reports`; or the model of the settings cannot be loaded.
+        As `read_reports`; or a model of the settings cannot be loaded.
     """
     corpus = Corpus() if corpus is None else corpus
     raws: list[RawReport] = []

@@ -132,7 +132,7 @@ def resolve(words: str, at_line_start: bool, lists: Lists) -> Resolved | None:
     lower = _DATED.sub("", re.sub(r"\s+", " ", words.lower()))
     if not words[0].isalpha() or len(words) > MAX_HEADING:
         return None
-    known = known_heading(lower, lists)
+    known = known_heading(lower, lists) or _joined(lower, lists)
     if known and (at_line_start or words[0].isupper()):
         return known
     if lower in listed("neutral", lists.language) and words[0].isupper():
@@ -150,6 +150,16 @@ def resolve(words: str, at_line_start: bool, lists: Lists) -> Resolved | None:
     if near:
         return Resolved("section", near)
     return Resolved("unknown", "other") if _looks_like_heading(words, at_line_start, lists.language) else None
+
+
+_JOINT = re.compile(r"\s*(?:/|&|\+|\band\b)\s*")
+
+
+def _joined(lower: str, lists: Lists) -> Resolved | None:
+    """The first of two headings in one, where both are known: "findings/discussion"."""
+    parts = _JOINT.split(lower)
+    known = [known_heading(part, lists) for part in parts] if len(parts) == 2 else [None]
+    return known[0] if None not in known else None
 
 
 def _side(lower: str, small: Grammar) -> str:

@@ -111,6 +111,8 @@ def liver_segments(words: Sequence[Word], small: Grammar, *, is_liver: bool) -> 
         first = at + 1 + (word.lower == "seg" and words[at + 1 : at + 2] != [] and words[at + 1].lower == ".")
         for index in range(first, min(at + 8, len(words))):
             number = _segment_number(words[index])
+            if number and words[index + 1 : index + 2] and words[index + 1].lower in ("mm", "cm"):
+                break  # "left lateral segment 6 mm focus"
             if number:
                 yield Level(index, index + 1, f"liver_segment_{number}")
             elif words[index].lower not in small.joints:

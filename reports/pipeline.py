@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
@@ -22,6 +22,7 @@ from scispacy.custom_tokenizer import combined_rule_tokenizer
 from spacy.attrs import IDX, ORTH, SENT_START
 from spacy.language import Language
 from spacy.tokens import Doc, Span
+from spacy.vocab import Vocab
 
 from reports.clean import BREAK
 from reports.heading_words import NO_LISTS, Lists
@@ -80,20 +81,18 @@ def _parentheses(doc: Doc) -> list[tuple[int, int]]:
 
 
 class BoundedTokenizer:
-    """scispaCy's tokenizer, kept from words so long that peeling their punctuation is quadratic.
+    """A tokenizer, kept from words so long that peeling their punctuation is quadratic.
 
     A text with such a word, hostile or a base64 blob, is cut at words and punctuation marks instead.
     """
 
-    def __init__(self, nlp: Language) -> None:
-        self.vocab = nlp.vocab
-        self._tokenizer = combined_rule_tokenizer(nlp)
+    def __init__(self, vocab: Vocab, tokenizer: Callable[[str], Doc]) -> None:
+        self.vocab, self._tokenizer = vocab, tokenizer
 
     def __call__(self, text: str) -> Doc:
         """Tokens of `text`; joined again they are `text`."""
         if _TOO_LONG.search(text) is None:
-            doc: Doc = self._tokenizer(text)
-            return doc
+            return self._tokenizer(text)
         words: list[str] = []
         spaces: list[bool] = []
         for match in _PLAIN_TOKEN.finditer(text):
@@ -187,11 +186,12 @@ def build_pipeline(*, tags: bool = True, model: str = "") -> Language:
     """
     import spacy
 
-    nlp = _load(model) if model else spacy.blank("en")
+    advice = "install it, give the folder it lies in, or leave it out; nothing but entities depends on it"
+    nlp = load_model(model, advice) if model else spacy.blank("en")
     nlp.max_length = 50_000_000  # characters; no statistical model runs here by default, so memory is not at stake
     with warnings.catch_warnings():  # spaCy compiles scispaCy's patterns, whose "[[" alarms Python's re
         warnings.simplefilter("ignore", FutureWarning)
-        nlp.tokenizer = BoundedTokenizer(nlp)
+        nlp.tokenizer = BoundedTokenizer(nlp.vocab, combined_rule_tokenizer(nlp))
     names = ("t3d_abbreviations", "t3d_sections", "t3d_sentences", "t3d_tags")
     for name in names if tags else names[1:3]:
         nlp.add_pipe(name)
@@ -202,16 +202,25 @@ _NOT_FROM_A_MODEL = ("parser", "senter", "sentencizer", "tagger", "morphologizer
 """Components of a model that would cut sentences their own way, or that only cost time."""
 
 
-def _load(model: str) -> Language:
+def load_model(model: str, advice: str) -> Language:
+    """An installed spaCy model, by name or folder, without the components that nothing here needs.
+
+    Parameters
+    ----------
+    advice : str
+        What to do when it is not there, for the message.
+
+    Raises
+    ------
+    ConfigError
+        The model is not there or cannot be loaded.
+    """
     import spacy
 
     try:
         return spacy.load(model, exclude=_NOT_FROM_A_MODEL)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"spaCy model {model!r} cannot be loaded ({type(error).__name__}): install it, give the folder it lies in, "
-            "or leave it out; nothing but entities depends on it"
-        ) from None
+    except (OSError, ValueError, ImportError) as error:
+        raise ConfigError(f"spaCy model {model!r} cannot be loaded ({type(error).__name__}): {advice}") from None
 
 
 @cache

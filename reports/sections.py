@@ -142,7 +142,8 @@ def _is_text_of(heading: Heading, before: Heading | None, text: str) -> bool:
     if before is None or heading.has_colon or before.resolved.kind != "section":
         return False
     is_below = text[before.body : heading.start].strip(" ") in ("", BREAK)
-    return is_below and before.resolved.name in ("technique", "comparison", "indication", "history")
+    own = ("technique", "comparison", "indication", "history", "impression", "recommendation")
+    return is_below and before.resolved.name in own
 
 
 def _block(heading: Heading, section: SectionName | None, text: str, end: int) -> Block:

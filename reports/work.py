@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.deidentify import Deidentifier, leaks
+from reports.deidentify import Deidentifier, NameModel, leaks
 from reports.profiles import NO_PROFILE, Profile
 from reports.reasons import DropReason
 from reports.records import MergedReport, ParsedReport, RawReport, ReportDrop
@@ -39,6 +39,8 @@ class ParseSettings:
         Language of every report; None to find out.
     deidentify : bool
         False keeps the texts as they are.
+    name_model : NameModel or None
+        A spaCy model whose people are hidden besides.
     profile : Profile
         What the institution adds to the built-in lists.
     model : str
@@ -51,6 +53,7 @@ class ParseSettings:
     key: bytes = b""
     language: str | None = None
     deidentify: bool = True
+    name_model: NameModel | None = None
     profile: Profile = NO_PROFILE
     model: str = ""
     workers: int = 1
@@ -97,7 +100,7 @@ def process_report(report: MergedReport, settings: ParseSettings) -> Outcome:
     Raises
     ------
     ConfigError
-        The model of the settings cannot be loaded.
+        A model of the settings cannot be loaded.
     """
     from reports.parse import parse_report  # spaCy is slow to import; --help and errors should not wait for it
 
@@ -105,7 +108,8 @@ def process_report(report: MergedReport, settings: ParseSettings) -> Outcome:
     replaced: Mapping[str, int] = {}
     if settings.deidentify:
         shift = shift_of(raw, settings.key)
-        clean = Deidentifier(raw.known_identifiers, shift_days=shift, seed=settings.key).apply(text)
+        program = Deidentifier(raw.known_identifiers, shift_days=shift, seed=settings.key, model=settings.name_model)
+        clean = program.apply(text)
         text, replaced = clean.text, clean.kinds
         found = leaks(text, (value for _, value in raw.known_identifiers))
         if found:

@@ -132,7 +132,7 @@ def find_dates(
     both = [*known, *births]
     order = _order(tokens, both)
     year = known[-1].year if known else 2001
-    windows, numbers = _month_windows(tokens), [tokens.words[at][0] for at in tokens.numbers]
+    windows, numbers = _month_windows(tokens), tokens.number_starts
     forms = chain(_forms(tokens, numbers, order, both, year), _worded(tokens, windows, year))
     found = [_shifted(form, shift, text, births) for form in forms]
     found += _spelled(tokens, windows)

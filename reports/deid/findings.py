@@ -42,7 +42,7 @@ def resolve(findings: Iterable[Finding], text: str) -> list[Finding]:
     for found in sorted(findings, key=lambda one: (one.start, -one.end)):
         last = merged[-1] if merged else None
         if last and found.start < last.end:
-            longest = max((last, found), key=lambda one: one.end - one.start)
+            longest = max((last, found), key=lambda one: (one.end - one.start, one.kind == "PHONE"))
             union = (last.start, max(last.end, found.end))
             whole = union == (longest.start, longest.end)
             merged[-1] = Finding(*union, longest.kind, longest.replacement if whole else None)

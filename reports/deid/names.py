@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,7 +19,7 @@ from itertools import permutations
 
 from rapidfuzz.distance import OSA
 
-from reports.deid.cues import is_word
+from reports.deid.cues import heading_words, is_word
 from reports.deid.findings import Finding
 from reports.deid.fold import TOKEN, fold
 from reports.deid.tokens import Tokens
@@ -29,6 +30,16 @@ _LATIN = re.compile(r"[A-Za-z]")
 _OCR = str.maketrans({"0": "o", "1": "l", "i": "l", "5": "s", "8": "b"})
 _DOTTED = re.compile(r"[A-Z]\. ?[A-Z]\.")
 _NAME_GAP = re.compile(r"[ \t\n,;.^'-]{0,4}")
+_PAIR_GAP = re.compile(r"[ \t\n,;:.^'\"/|\\+&_*~=<>()-]{0,5}")
+"""What may stand between two parts of one name, both ordinary words: "DAY/RICH"."""
+_BETWEEN = words().prefixes | {"jr", "sr", "ii", "iii", "iv"}
+_INITIALLED = frozenset(
+    ["signed", "by", "initials", "dictated", "read", "verified", "approved", "reported", "transcribed", "typed",
+     "signature", "dict", "trans", "rad", "tech", "reader", "checked", "esigned"]
+)  # fmt: skip
+_MARKED = re.compile(r"(?<=[^\W_])[-']")
+_AFTER_INITIAL = re.compile(r"[ \t]{0,2}(?:$|[\n,;)|/(-]|\d)|[ \t][A-Z](?![\w])")
+"""Behind an initial without full stop: "BROWN M, ward 4", "BROWN M T"."""
 _SPELLED_GAP = re.compile(r"[ .\t-]{1,2}")
 _NAMING = frozenset(["patient", "named", "called", "pt", "name"])
 _AFTER_NAMING = re.compile(r"[,:]?[ \t]{1,2}")
@@ -216,6 +227,7 @@ class _Pass:
         self.hits |= set(self._initials())
         yield from (Finding(self.tokens[index][0], self.tokens[index][1], "NAME") for index in sorted(self.hits))
         yield from self._dotted()
+        yield from self._initialled()
 
     def _is_hit(self, word: str) -> bool:
         return not self.names.strong.isdisjoint(_skeletons(word)) or self._is_misspelt(word)
@@ -243,8 +255,12 @@ class _Pass:
     def _joined(self) -> Iterator[Finding]:
         """Names cut by a hyphen or line break, or by a blank after Mc or van, or with blanks between all letters."""
         prefixed = {index for word in words().prefixes & self.places.keys() for index in self.places[word]}
-        for index, (start, end, token) in enumerate(self.tokens[:-1]):
-            if (self.text[end] in "-'" or index in prefixed) and self._gap(index).strip(" \t\n") in ("", "-", "'"):
+        marked = {bisect_left(self.tokens, (match.start() + 1,)) - 1 for match in _MARKED.finditer(self.text)}
+        for index in sorted(marked | prefixed):
+            if index < 0 or index + 1 >= len(self.tokens):
+                continue
+            start, _, token = self.tokens[index]
+            if self._gap(index).strip(" \t\n") in ("", "-", "'"):
                 _, stop, following = self.tokens[index + 1]
                 if len(self._gap(index)) <= 4 and skeleton(token + following) in self.names.strong:
                     yield Finding(start, stop, "NAME")
@@ -270,6 +286,8 @@ class _Pass:
         token = self.tokens[index][2]
         if self._is_eponym(index):
             return False
+        if self._is_across(index, index + 2) or self._is_across(index - 2, index):
+            return True
         for neighbour in (index - 1, index + 1):
             if 0 <= neighbour < len(self.tokens) and self._beside(index, neighbour):
                 return True
@@ -280,7 +298,10 @@ class _Pass:
         ):
             title = self.tokens[index - 1][2]
             if re.fullmatch(r"\.?[ \t\n]{1,3}", self._gap(index - 1)) and not (
-                title.isupper() and len(title) == 2 and "." not in self._gap(index - 1)
+                title.isupper()
+                and len(title) == 2
+                and "." not in self._gap(index - 1)
+                and token.lower() in heading_words()  # MR HEAD, and MR BROWN
             ):
                 return True
         if self._beside_initial(index):
@@ -301,11 +322,23 @@ class _Pass:
         before = self.text[max(0, start - 3) : start].rstrip(" \t")
         return bool(before) and before[-1] not in ".:;!?\n-*)(•#," and len(token) > 2
 
+    def _is_across(self, first: int, last: int) -> bool:
+        """Whether two ordinary words are the name with a middle one, an initial or a suffix between: "Mark T Brown"."""
+        if first < 0 or last >= len(self.tokens):
+            return False
+        one, middle, other = (self.tokens[place][2] for place in (first, first + 1, last))
+        if (one.lower(), other.lower()) not in self.names.pairs:
+            return False
+        if not all(_PAIR_GAP.fullmatch(self._gap(place)) for place in (first, first + 1)):
+            return False
+        is_written = one[0].isupper() and other[0].isupper()
+        return is_written and (middle[0].isupper() or middle.lower() in _BETWEEN)
+
     def _beside_initial(self, index: int) -> bool:
         """Whether an initial of the name with its full stop stands beside the capitalised word: "Root, D.", "E. Small"."""  # noqa: E501
         if not self.tokens[index][2][0].isupper():
             return False
-        for place, gaps in ((index - 1, (". ", ".")), (index + 1, (", ", ","))):
+        for place, gaps in ((index - 1, (". ", ".")), (index + 1, (", ", ",", " "))):
             if not 0 <= place < len(self.tokens) or self._gap(min(place, index)) not in gaps:
                 continue
             letter, end = self.tokens[place][2], self.tokens[place][1]
@@ -316,16 +349,21 @@ class _Pass:
                 and self.text[end : end + 1] == "."
             ):
                 return True
-        return False
+        following = self.tokens[index + 1] if index + 1 < len(self.tokens) else (0, 0, "")
+        letters = following[2]
+        is_initial = 0 < len(letters) < 3 and letters.isupper() and self.names.initials.issuperset(letters.lower())
+        return (
+            is_initial and self._gap(index) in (" ", ", ", ",") and bool(_AFTER_INITIAL.match(self.text, following[1]))
+        )
 
     def _beside(self, index: int, neighbour: int) -> bool:
         """Whether the next word is another part of the name, with no more than a comma or an initial between."""
         gap = self._gap(min(index, neighbour))
+        first, second = (self.tokens[place][2] for place in sorted((index, neighbour)))
+        if (first.lower(), second.lower()) in self.names.pairs and _PAIR_GAP.fullmatch(gap):
+            return "." not in gap or gap == "." or (first[0].isupper() and second[0].isupper())  # Pt: Brown. Mark
         if not _NAME_GAP.fullmatch(gap) or "." in gap:
             return False
-        first, second = sorted((index, neighbour))
-        if (self.tokens[first][2].lower(), self.tokens[second][2].lower()) in self.names.pairs:
-            return True
         if neighbour in self.hits:
             return True
         other, own = self.tokens[neighbour][2].lower(), self.tokens[index][2].lower()
@@ -364,6 +402,14 @@ class _Pass:
             return bool(re.fullmatch(r"\.?[ \t]{0,2}", gap))
         dot = self.text[self.tokens[place][1] : self.tokens[place][1] + 1] == "."
         return bool(re.fullmatch(r",?[ \t]{1,2}", gap)) and (dot or token not in ("A", "I"))
+
+    def _initialled(self) -> Iterator[Finding]:
+        """The initials of a known name behind what only people do: "Signed: SSH"."""
+        for letters in self.names.dotted & self.places.keys():
+            for index in self.places[letters]:
+                start, end, word = self.tokens[index]
+                if index and word.isupper() and self.tokens[index - 1][2].lower() in _INITIALLED:
+                    yield Finding(start, end, "NAME")
 
     def _dotted(self) -> Iterator[Finding]:
         if not _DOTTED.search(self.text):

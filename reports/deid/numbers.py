@@ -97,6 +97,41 @@ def find_spoken(needles: Mapping[str, bool], tokens: Tokens) -> Iterator[Finding
                 yield Finding(tokens.words[first][0], tokens.words[stop - 1][1], "PHONE" if is_phone else "ID")
 
 
+_SAID = frozenset(_SPOKEN) - {"o"} | frozenset(_TENS)
+_SAID_BETWEEN = _JOINING | {"o", "at", "is", "point"}
+_SAID_GAP = re.compile(r"[ \t]?[-,.]?[ \t\n]{0,2}")
+_NUMBER_CUE = frozenset(
+    ["mrn", "number", "numbers", "id", "accession", "acc", "record", "account", "chart", "job", "case", "order",
+     "ending", "ssn", "security", "policy", "badge", "identifier", "code", "no", "nr", "n"]
+)  # fmt: skip
+_PHONE_CUE = frozenset(
+    ["phone", "telephone", "tel", "call", "called", "cell", "mobile", "extension", "ext", "pager", "beeper", "fax",
+     "back", "me", "reached", "line", "page"]
+)  # fmt: skip
+_CUE_REACH = 6
+"""Words before a dictated number within which its cue stands."""
+
+
+def find_dictated(tokens: Tokens) -> Iterator[Finding]:
+    """Numbers that nobody told, dictated as words behind a cue: "MRN forty-eight eleven twenty-two"."""
+    places = sorted(at for word in tokens.places.keys() & _SAID for at in tokens.places[word])
+    stop = -1
+    for first in places if len(places) > 3 else ():
+        if first < stop:
+            continue
+        stop = last = first + 1
+        while stop < len(tokens.words) and _SAID_GAP.fullmatch(tokens.gap(stop - 1)):
+            if tokens.low[stop] in _SAID or (tokens.low[stop].isdigit() and len(tokens.low[stop]) < 5):
+                last = stop + 1
+            elif tokens.low[stop] not in _SAID_BETWEEN:
+                break
+            stop += 1
+        near = set(tokens.low[max(0, first - _CUE_REACH) : first])
+        if sum(low in _SAID for low in tokens.low[first:last]) > 2 and near & (_NUMBER_CUE | _PHONE_CUE):
+            kind = "ID" if near & _NUMBER_CUE else "PHONE"
+            yield Finding(tokens.words[first][0], tokens.words[last - 1][1], kind)
+
+
 def _heard(tokens: Tokens, index: int) -> str | None:
     """What a word of a dictated number stands for; None when it belongs to none."""
     word = tokens.words[index][2].lower()

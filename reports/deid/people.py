@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 from reports.deid.cues import Grade, cues, grade, heading_words, is_given_name
 from reports.deid.findings import Finding
@@ -19,9 +19,6 @@ from reports.deid.runs import Run, Runs
 from reports.deid.signs import Sign, Signs
 from reports.deid.tokens import Tokens
 from reports.deid.words import words
-
-_STRANGE = 0.25
-"""Share of small words that no list has from which on a text is in a language without lists."""
 
 
 def find_people(tokens: Tokens) -> list[Finding]:
@@ -79,11 +76,6 @@ class _People:
         self._tokens, self._signs = tokens, Signs(tokens)
         self._runs = Runs(self._signs)
         self._text, self._words, self._gap, self._low = tokens.text, tokens.words, tokens.gap, self._signs.low
-
-    @cached_property
-    def _is_foreign(self) -> bool:
-        small = {word for _, _, word in self._words if len(word) > 3 and word.islower()}
-        return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
     def find(self) -> Iterator[Finding]:
         """Findings, first to last, none overlapping but the first of "Mei and Ravi Khan"."""
@@ -223,7 +215,7 @@ class _People:
             and (best is not Grade.BOTH or fills_line)
         ):
             return True
-        if self._is_foreign:  # that no list has a word says nothing
+        if self._tokens.is_foreign:  # that no list has a word says nothing
             return n_sure > 0 and n_real > 1 and (run.is_given_first or fills_line)
         is_likely = n_real > 1 and (best is not Grade.BOTH or (grades[0] is Grade.UNKNOWN and is_title_case))
         is_likely = is_likely or best is Grade.NAME or (is_title_case and best is Grade.UNKNOWN and self._is_block(run))
@@ -363,6 +355,40 @@ def find_joined(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
             part = 1 if match.end(1) + 1 in starts else 2
             if grade(match[part].lower()) is not Grade.WORD or match[part] == "Sun":
                 yield Finding(*match.span(part), "NAME")
+
+
+def find_beside(tokens: Tokens, found: Iterable[Finding]) -> Iterator[Finding]:
+    """Parts of a name beside those that were found: "Sang Woo [NAME]", "[NAME]/Abu", "d'[NAME]"."""
+    starts = {start: index for index, (start, _, _) in enumerate(tokens.words)}
+    for one in found:
+        first = starts.get(one.start) if one.kind == "NAME" else None
+        if first is None:
+            continue
+        stop = first
+        while stop < len(tokens.words) and tokens.words[stop][0] < one.end:
+            stop += 1
+        for step, at in ((-1, first - 1), (1, stop)):
+            for _ in range(_MOST_BESIDE):
+                if not 0 <= at < len(tokens.words) or not _is_part(tokens, at, tokens.gap(at if step < 0 else at - 1)):
+                    break
+                yield Finding(*tokens.words[at][:2], "NAME")
+                at += step
+
+
+_MOST_BESIDE = 3
+
+
+def _is_part(tokens: Tokens, at: int, gap: str) -> bool:
+    """Whether a word that only `gap` parts from a name is a part of it too or, beyond a slash, another name."""
+    word, low = tokens.words[at][2], tokens.low[at]
+    if gap in ("-", "'") and word.isalpha() and (word.islower() or word[0].isupper()):
+        return len(word) < 9 and (grade(low) is not Grade.WORD or len(word) < 4) and low != "s"
+    if gap not in (" ", "/") or not word[0].isupper() or len(word) < 2 or grade(low) is Grade.WORD:
+        return False
+    lists = cues()
+    return not any(
+        low in words for words in (lists.roles, lists.titles, lists.credentials, lists.eponyms, lists.alone)
+    ) and (low not in heading_words() and not (word.isupper() and len(word) < 3))
 
 
 _ANY_HYPHEN = re.compile(r"-(?<=[a-z]-)[A-Z]")

@@ -23,9 +23,15 @@ from reports.deid.tokens import Tokens
 
 _MARK = r"(?:[ \t]{0,2}[-./][ \t]{0,2}|[ \t]{1,2}|[ \t]?\n[ \t]{0,3}|-\n)"
 _RUN = re.compile(
-    rf"(?<![\w.,/])(?<!\d-)(?<!\d[ -][x*])[+(]{{0,2}}\d{{1,11}}(?:[)]{{0,1}}{_MARK}?[(]?\d{{1,8}}[)]?){{0,6}}(?![\w])"
+    rf"(?:(?<![\w.,/])|(?<=[A-Za-z]\.))(?<!\d-)(?<!\d[ -][x*])"
+    rf"[+(]{{0,2}}\d{{1,11}}(?:[)]{{0,1}}{_MARK}?[(]?\d{{1,8}}[)]?){{0,6}}(?![\w])"
 )
-_EXTENSION = re.compile(r",?[ \t\n]{0,2}(?:x|extn?\.?|extension|durchwahl)[ \t.:]{0,2}\d{1,6}(?!\w)", re.IGNORECASE)
+_EXTENSION = re.compile(
+    r"[,;]?[ \t\n]{0,2}(?:x|extn?\.?|extension|durchwahl|poste|p\.|#|anexo|ramal|int\.?|app\.?)"
+    r"[ \t.:]{0,2}\d{1,6}(?!\w)"
+    r"|[,;][ \t]\d{1,6}#",
+    re.IGNORECASE,
+)
 _UNIT = re.compile(
     r"[.,:/]\d|[ \t\n]{0,2}(?:mm|cm|m|ml|cc|hu|mg|mgy|kg|g|ms|s|sec|mas?|kvp?|%|x|degrees|images?|views?|years?"
     r"|days?|weeks?|months?|hours?|minutes?|cells|mhz|hz|lpm|bpm|mmhg|units?)\b",
@@ -44,17 +50,24 @@ _ANY_VANITY = re.compile(r"\d\d\d[)]?[-. ]{1,2}[\d-]{0,30}[A-Z]")
 _PAGER = re.compile(
     r"(?:pager|beeper|bleep|pgr|ext|extension|extn|extensions|x)s?\W{0,4}(?:no|number|nr|is)?\W{0,3}$", re.IGNORECASE
 )
-_INTERNAL = re.compile(r"\d{4,5}|\d-\d{4}")
+_INTERNAL = re.compile(r"\d{4,5}|\d{1,2}[- ]\d{4}")
+_HOUSE = re.compile(r"[2-9]-(?!(?:19|20)\d\d)\d{4}")
+"""A number of the house with the digit that stands for its exchange."""
 _DESK = re.compile(
     r"\b(?:dect|spectralink|vocera|ascom|cisco|voip|vm|blp|hotline|(?:tie|direct|results?) line|reading room|dw"
-    r"|(?:please )?call|dial)(?: (?:no|number|nr)\b)?[ \t).:,#]{1,3}$",
+    r"|app|apparat|poste|int|interno|ramal|dahili|anexo|toestel|wewn?|klapka|mellek|anknytning|internal|voicemail|mailbox"
+    r"|klappe|kl|nst|nebenstelle|piepser|funk|bip|cercapersone|busca|interfono|linka|phs|local|loc|intercom|calling|puh"
+    r"|gsm|hp|ward|room|suite|icu|ed|er|control|station|nurse"
+    r"|(?:please )?(?:call|page)|dial)(?: (?:no|number|nr)\b)?[ \t).:,#]{1,3}$",
     re.IGNORECASE,
 )
 """Before a number of the house, of four or five digits."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _LISTED = re.compile(r"[ \t]{0,2}(?:[/,;&]|or|and)[ \t]{0,2}")
 _SHORT_PAGER = re.compile(
-    r"\b(?:pager|beeper|bleep|bleeper|blp|pgr|extn)(?: ?(?:no|number|nr))?[ \t:.#]{1,3}$", re.IGNORECASE
+    r"\b(?:pager|beeper|bleep|bleeper|blp|pgr|extn|piepser|busca|loc|local|intercom|cercapersone|bip)"
+    r"(?: ?(?:no|number|nr))?[ \t:.#]{1,3}$",
+    re.IGNORECASE,
 )
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)([^A-Za-z\d]{0,6})$")
 _MOST = 15
@@ -98,14 +111,25 @@ def _is_listed(text: str, match: re.Match[str]) -> bool:
 
 
 def _runs(text: str) -> Iterator[re.Match[str]]:
-    """Runs of digits; where a slash stands in one too long for a number, its sides are two."""
+    """Runs of digits; where a slash stands in one too long for a number, its sides are two, and so are lines of a list."""  # noqa: E501
     for match in _RUN.finditer(text):
         if "/" in match[0] and sum(map(str.isdigit, match[0])) > _MOST:
-            sides = re.finditer(r"[^/\s][^/]*", match[0])
-            at = [(match.start() + side.start(), match.start() + side.end()) for side in sides]
-            yield from (found for start, end in at if (found := _RUN.match(text, start, end)))
+            yield from _parts(text, match, _SIDE)
+        elif "\n" in match[0] and _ITEM.match(text, match.start() + match[0].rindex("\n")):
+            yield from _parts(text, match, _LINE)
         else:
             yield match
+
+
+_SIDE = re.compile(r"[^/\s][^/]*")
+_LINE = re.compile(r"\S[^\n]*")
+_ITEM = re.compile(r"\n[ \t]{0,3}\d{1,2}(?:[.):][ \t]|[ \t]{1,2}[A-Za-z])")
+"""The number of a list's item, or of a count: no part of a telephone number that was wrapped."""
+
+
+def _parts(text: str, match: re.Match[str], part: re.Pattern[str]) -> Iterator[re.Match[str]]:
+    at = [(match.start() + side.start(), match.start() + side.end()) for side in part.finditer(match[0])]
+    yield from (found for start, end in at if (found := _RUN.match(text, start, end)))
 
 
 def _may_hold(tokens: Tokens) -> bool:
@@ -122,6 +146,8 @@ def _is_phone(text: str, match: re.Match[str]) -> bool:
     before = text[max(0, match.start() - _REACH) : match.start()]
     if _INTERNAL.fullmatch(written) and _DESK.search(before) and not _YEAR.fullmatch(written):
         return True
+    if _HOUSE.fullmatch(written) and re.search(r"[A-Za-z:(][ \t]{0,2}$", before):
+        return _word_before(before) not in _lists().never
     if n_digits <= 7 and len(groups) == 1:
         return (_PAGER if n_digits > 3 else _SHORT_PAGER).search(before) is not None
     if n_digits < 7 or _DATE.search(written):
@@ -131,7 +157,7 @@ def _is_phone(text: str, match: re.Match[str]) -> bool:
         return False
     has_cue = _is_cued(before, near) or _is_cued_behind(text, match.end())
     if _SHORT_DATE.search(written):
-        return has_cue and len(groups) == 5 and n_digits == 10  # 01.23.45.67.89
+        return has_cue and len(groups) > 3 and n_digits > 8  # 01.23.45.67.89, 0475/48.11.22
     return has_cue or _is_shaped(before, written, groups)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
+from itertools import chain
 
 from reports.deid.cues import SPECIALTIES, cue_table, cues, is_word
 from reports.deid.findings import Finding
@@ -75,7 +76,7 @@ def apply_rules(tokens: Tokens) -> Iterator[Finding]:
     for number, rule in enumerate(rules()):
         elsewhere = rule.numbers or rule.capitals or rule.marks
         if (number in starts or elsewhere or not rule.starts) and _is_possible(rule, tokens, low):
-            at = sorted(_tried_at(rule, tokens, starts.get(number, ()))) if rule.starts or elsewhere else None
+            at = _tried_at(rule, tokens, starts.get(number, [])) if rule.starts or elsewhere else None
             matches = rule.pattern.finditer(text) if at is None else matches_at(rule.pattern, text, at)
             yield from _findings(rule, matches, text)
     yield from _first_names(tokens)
@@ -92,19 +93,27 @@ def _rules_from(word: str) -> tuple[int, ...]:
     return tuple(number for number, rule in enumerate(rules()) if rule.starts and f"{word} ".startswith(rule.starts))
 
 
-def _tried_at(rule: Rule, tokens: Tokens, starts: Iterable[int]) -> Iterator[int]:
-    """Where the pattern of a rule may match: at the `starts` of its words, at numbers, capitals and marks."""
-    yield from starts
-    for places in ((tokens.numbers,) if rule.numbers else ()) + ((tokens.capitals,) if rule.capitals else ()):
-        yield from (tokens.words[index][0] for index in places)
-    if rule.marks:
-        yield from (match.start() for match in rule.marks.finditer(tokens.text))
+def _tried_at(rule: Rule, tokens: Tokens, starts: list[int]) -> list[int]:
+    """Where the pattern of a rule may match: at the `starts` of its words, at numbers, capitals and marks; sorted."""
+    places = [starts] if starts else []
+    places += [tokens.number_starts] if rule.numbers else []
+    places += [tokens.capital_starts] if rule.capitals else []
+    places += [[match.start() for match in rule.marks.finditer(tokens.text)]] if rule.marks else []
+    if len(places) == 1 and places[0] is not starts:
+        return places[0]
+    return sorted(chain.from_iterable(places))
 
 
 def _is_possible(rule: Rule, tokens: Tokens, low: str) -> bool:
-    is_there = not rule.needs or any(part in low for part in rule.needs)
-    is_there = is_there and (rule.digits is None or rule.digits.search(tokens.numerals) is not None)
-    return is_there and (rule.quick is None or rule.quick.search(tokens.text) is not None)
+    if rule.digits is not None and not rule.digits.search(tokens.numerals):
+        return False
+    for part in rule.needs:  # a generator costs more than the search
+        if part in low:
+            break
+    else:
+        if rule.needs:
+            return False
+    return rule.quick is None or rule.quick.search(tokens.text) is not None
 
 
 def _findings(rule: Rule, matches: Iterable[re.Match[str]], text: str) -> Iterator[Finding]:
@@ -200,9 +209,14 @@ def _is_written_street(hidden: str) -> bool:
     return bool(named) and not is_word(named[0])
 
 
+def _is_plate(hidden: str) -> bool:
+    """The number of a vehicle: written large."""
+    return hidden.isupper()
+
+
 _CHECKS: dict[str, Callable[[str], bool]] = {
     "no_word": _is_no_word, "domain": _is_domain, "street": _is_street, "town": _is_postal_town, "home": _is_home,
-    "written_street": _is_written_street,
+    "written_street": _is_written_street, "plate": _is_plate,
 }  # fmt: skip
 
 

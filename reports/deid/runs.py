@@ -168,8 +168,9 @@ class Runs:
         """Whether an ordinary word is part of a name by where it stands."""
         word, low = self._words[place][2], self._low[place]
         is_title_case = word[1:].islower()
-        if place == first and sign is Sign.TITLE:
-            return is_title_case
+        if place == first and sign is Sign.TITLE:  # Ms. Do, MS. DO
+            is_dotted = place > 0 and self._gap(place - 1).startswith(".")
+            return is_title_case or (word.isupper() and len(word) > 1 and is_dotted and low not in never())
         if low == "sun" and follows and is_title_case and self._gap(place - 1) in (" ", ". ", "-"):
             return place + 1 == len(self._words) or not self._low[place + 1][0].isdigit()  # Wei Sun, no Sunday
         if (

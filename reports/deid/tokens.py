@@ -10,8 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from reports.deid.cues import Grade, grade
 from reports.deid.fold import TOKEN, Token
 
+_STRANGE = 0.25
+"""Share of small words that no list has from which on a text is in a language without lists."""
+_FEW = 6
+"""Small words below which a text is read as one in capitals."""
 _NUMERALS = re.compile(r"\d(?:.{0,8}\d)*.{0,8}", re.DOTALL)
 
 
@@ -50,6 +55,25 @@ class Tokens:
     def capitals(self) -> list[int]:
         """The places of the words that begin with a capital letter."""
         return [index for index, (_, _, word) in enumerate(self.words) if word[0].isupper()]
+
+    @cached_property
+    def number_starts(self) -> list[int]:
+        """Offsets of the words that begin with a digit."""
+        return [self.words[index][0] for index in self.numbers]
+
+    @cached_property
+    def capital_starts(self) -> list[int]:
+        """Offsets of the words that begin with a capital letter."""
+        return [self.words[index][0] for index in self.capitals]
+
+    @cached_property
+    def is_foreign(self) -> bool:
+        """Whether the text is in a language that has no lists here: that no list has a word says nothing then."""
+        small = {word for _, _, word in self.words if len(word) > 3 and word.islower()}
+        if len(small) < _FEW:
+            large = {low for low in self.places if len(low) > 3 and low.isalpha()}
+            small = large if len(large) > 2 * _FEW else small
+        return sum([grade(word) is Grade.UNKNOWN for word in small]) > _STRANGE * len(small)
 
     def gap(self, index: int) -> str:
         """What stands between word `index` and the next."""

@@ -46,6 +46,7 @@ def leaks(text: str, identifiers: Iterable[str]) -> tuple[str, ...]:
 
 
 _SEPARATORS = "-./_ "
+_INITIALS = "bcdefghjklmnopqrstuvwxyz"
 _NEAR_LENGTH = 5
 _ROMAN = ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix", "x", "xi", "xii")
 _DIRECTIONS = ("n", "s", "e", "w", "ne", "nw", "se", "sw", "north", "south", "east", "west", "rue", "via", "calle")
@@ -160,9 +161,18 @@ def _has_name(parts: list[str], unusual: set[str], value: str) -> bool:
     if any(_is_slip(part, name) for part in unusual for name in long):
         return True
     weak = [name for name in names if name not in plain and name not in words().prefixes]
-    pairs = set(pairwise(parts)) if not set(weak).isdisjoint(parts) else set()
+    pairs = _pairs(parts) if not set(weak).isdisjoint(parts) else set()
     together = any((one, other) in pairs for one in weak for other in names if one != other)
     return (len(names) > 1 and together) or any((title, name) in pairs for title in _TITLES for name in weak)
+
+
+def _pairs(parts: list[str]) -> set[tuple[str, str]]:
+    """Words side by side, or with one letter between that is no word: "mark t brown"."""
+    across = zip(parts, parts[1:], parts[2:], strict=False)
+    return {
+        *pairwise(parts),
+        *((one, other) for one, letter, other in across if len(letter) == 1 and letter in _INITIALS),
+    }
 
 
 def _is_slip(part: str, name: str) -> bool:

@@ -109,8 +109,8 @@ def _records(lines: _Lines, delimiter: str, width: int) -> Iterator[tuple[int, l
             if lines.taken[0].strip():
                 yield start, f"line {start}: quotes do not pair, or a field is too long"
             continue
-        if not any(record):
-            continue  # an empty line is no row
+        if not record:
+            continue  # an empty line is no row; one of empty fields is
         while len(record) > width and not record[-1].strip():
             record.pop()  # trailing delimiters
         if len(record) != width:

@@ -24,7 +24,7 @@ def test_at_least_400_concepts_with_a_region() -> None:
         *(("IVC", "inferior_vena_cava"), ("RPA", "pulmonary_arteries"), ("RUL", "lung_upper_lobe_right")),
         *(
             ("CBD", "bile_ducts"),
-            ("UVJ", "ureters"),
+            ("ureteral", "ureters"),
             ("IAC", "skull"),
             ("PICC", "chest"),
             ("TIPS", "portal_vein_and_splenic_vein"),

@@ -306,3 +306,19 @@ def test_vessels_of_the_heart_as_headings() -> None:
         ["coronary_arteries"],
         ["lung_left", "lung_right"],
     ]
+
+
+def test_two_known_headings_in_one_are_the_first() -> None:
+    assert sections("FIND/DISCUSSION: Clear.\nImpression & Recommendation: CT.") == [
+        ("findings", "Clear."),
+        ("impression", "CT."),
+    ]
+
+
+def test_an_examination_under_recommendations_is_what_is_recommended() -> None:
+    text = "FINDINGS:\nNodule.\nRECOMMENDATIONS:\nCT 12 months\nIMPRESSION:\nCT HEAD NEGATIVE"
+    assert sections(text) == [
+        ("findings", "Nodule."),
+        ("recommendation", "CT 12 months"),
+        ("impression", "CT HEAD NEGATIVE"),
+    ]
