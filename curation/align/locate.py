@@ -7,6 +7,7 @@ place a region outside the scanned range.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -36,10 +37,12 @@ LEVEL_S1_END = 25.6
 LEVEL_SACRAL_CANAL = 24.8
 NEXT_MM = 20.0
 """A box may lie so far beyond the body regions that the scan shows: levels are not exact."""
-SHOULDER_ACROSS = 0.72
-"""Beyond this share of the half width lies the shoulder."""
-MIN_HUMERUS_MM2 = 220.0
-"""A humeral head has five times as much; a clavicle's end or the scapula's spine mostly less."""
+SHOULDER_ACROSS = 0.8
+"""Beyond this share of the half width lies the humeral head; the clavicle's end and the scapula reach less far out."""
+MIN_HUMERUS_MM2 = 170.0
+"""The tip of a humeral head; its middle has ten times as much."""
+LEVEL_AXILLA = 9.2
+"""A scan that ends below shows no humerus, whatever bone it shows."""
 WHOLE_BODY = ("body", "bones", "muscles", "subcutaneous_tissue", "vessels")
 """Regions that fill whatever is scanned."""
 
@@ -96,8 +99,10 @@ def place_regions(landmarks: Landmarks, covers: tuple[Cover, ...]) -> dict[str, 
     atlas = place_boxes(landmarks.frame)
     placed = {region: _discount(box, landmarks) for region, box in atlas.items() if _is_covered(box, landmarks, covers)}
     for region in ("humerus_left", "humerus_right"):
-        if region in placed and not _reaches_humerus(placed[region], landmarks):
-            del placed[region]
+        if atlas[region].edges[2, 1] > landmarks.coarse.hu.shape[2] - 1:
+            placed.pop(region, None)
+            if (tip := _humeral_tip(atlas[region], landmarks)) is not None:
+                placed[region] = _discount(tip, landmarks)
     placed |= _seen(landmarks)
     placed |= place_parts(placed | _whole_lungs(placed, landmarks))
     placed |= _body_boxes(landmarks, covers)
@@ -166,16 +171,23 @@ def _is_covered(box: Placed, landmarks: Landmarks, covers: tuple[Cover, ...]) ->
     return any(min(high, cover.high) - max(low, cover.low) > -NEXT_MM / STEP_MM for cover in covers)
 
 
-def _reaches_humerus(box: Placed, landmarks: Landmarks) -> bool:
-    """Whether a scan that ends within the shoulder shows compact bone there: with raised arms levels do not tell."""
+def _humeral_tip(box: Placed, landmarks: Landmarks) -> Placed | None:
+    """The box of a humerus in a scan that ends within the shoulder, if compact bone at its end says that it shows one.
+
+    With raised arms levels do not tell.
+    """
     bone, frame = landmarks.skeleton.bone, landmarks.frame
     z = bone.shape[2] - 1
-    if box.edges[2, 1] <= z:
-        return True
+    if frame.bones.to_level(z + 1) > LEVEL_AXILLA:
+        return None
     side = np.sign(box.edges[0].mean() - frame.middle[z])
     beside = side * (np.arange(bone.shape[0]) - frame.middle[z]) > SHOULDER_ACROSS * frame.half[z]
     _, sizes = component_table(bone[:, :, z] & beside[:, None])
-    return bool(sizes.max() * STEP_MM**2 >= MIN_HUMERUS_MM2)
+    if sizes.max() * STEP_MM**2 < MIN_HUMERUS_MM2:
+        return None
+    edges = box.edges.copy()
+    edges[2, 0] = min(edges[2, 0], z + 1 - 2 * MIN_VISIBLE_MM / STEP_MM)
+    return replace(box, edges=edges)
 
 
 def _discount(box: Placed, landmarks: Landmarks) -> Placed:
