@@ -25,7 +25,7 @@ from curation.align.situs import find_situs
 from reports.regions import region_tree
 from volumes.reasons import Flag
 
-MIN_VISIBLE = 0.12
+MIN_VISIBLE = 0.08
 """A box of which less than this share of its height lies in the scan is not given."""
 MIN_VISIBLE_MM = 4.0
 SUSPECT_FACTOR = 0.5
