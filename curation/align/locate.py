@@ -43,6 +43,8 @@ MIN_HUMERUS_MM2 = 170.0
 """The tip of a humeral head; its middle has ten times as much."""
 LEVEL_AXILLA = 9.2
 """A scan that ends below shows no humerus, whatever bone it shows."""
+LIMBS = ("upper_limbs", "lower_limbs")
+"""They lie far apart at the end of a scan, and where one is seen the other mostly reaches into it as well."""
 WHOLE_BODY = ("body", "bones", "muscles", "subcutaneous_tissue", "vessels")
 """Regions that fill whatever is scanned."""
 
@@ -229,16 +231,20 @@ def _cut(box: Placed, landmarks: Landmarks) -> Placed | None:
 
 
 def _with_unions(placed: Mapping[str, Placed]) -> dict[str, Placed]:
-    """Adds each region without a box whose children have boxes: their union, with their mean confidence."""
+    """Adds each region without a box whose children have boxes: their union, with their mean confidence.
+
+    Limbs of which one alone was located get none.
+    """
     tree = region_tree()
     result = dict(placed)
     for region in reversed(tree.codes):  # contained regions come later in the tree, so they are joined first
-        children = [result[child] for child in tree.children(region) if child in result]
-        if region in result or not children:
+        names = tree.children(region)
+        children = [result[child] for child in names if child in result]
+        if region in result or not children or (region in LIMBS and len(children) == 1):
             continue
         edges = np.stack([child.edges for child in children])
         union = np.stack([edges[:, :, 0].min(axis=0), edges[:, :, 1].max(axis=0)], axis=1)
-        whole = len(children) == len(tree.children(region))
+        whole = len(children) == len(names)
         confidence = float(np.mean([child.confidence for child in children])) * (1.0 if whole else 0.8)
         result[region] = Placed(union, confidence)
     return result
