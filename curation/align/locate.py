@@ -41,6 +41,8 @@ SHOULDER_ACROSS = 0.8
 """Beyond this share of the half width lies the humeral head; the clavicle's end and the scapula reach less far out."""
 MIN_HUMERUS_MM2 = 170.0
 """The tip of a humeral head; its middle has ten times as much."""
+TIP_CONFIDENCE = 0.45
+"""The atlas alone says 0.3 of a humerus; here its bone is seen."""
 LEVEL_AXILLA = 9.2
 """A scan that ends below shows no humerus, whatever bone it shows."""
 LIMBS = ("upper_limbs", "lower_limbs")
@@ -189,7 +191,7 @@ def _humeral_tip(box: Placed, landmarks: Landmarks) -> Placed | None:
         return None
     edges = box.edges.copy()
     edges[2, 0] = min(edges[2, 0], z + 1 - 2 * MIN_VISIBLE_MM / STEP_MM)
-    return replace(box, edges=edges)
+    return replace(box, edges=edges, confidence=TIP_CONFIDENCE)
 
 
 def _discount(box: Placed, landmarks: Landmarks) -> Placed:
