@@ -38,6 +38,8 @@ MAX_KIDNEY_FORWARD_MM = 28.0
 """Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach
 full of contrast in front of it."""
 
+MAX_KIDNEY_OUTWARD_MM = 12.0
+"""Beyond the middle of its zone: a kidney lies beside the spine, the spleen and the bends of the colon at the flank."""
 KIDNEY_OVER_LIVER_HU = 22.0
 """So much brighter than the liver is its cortex once contrast has reached it; before, nothing parts the two."""
 POLE_LITRES = 0.0025
@@ -172,7 +174,7 @@ def find_kidney(field: Field, hu: np.ndarray, side: str, taken: np.ndarray) -> O
     name = f"kidney_{side}"
     zone = zone_mask(field.frame, hu.shape, name) & field.free
     beside = zone & ~ndimage.binary_dilation(taken)
-    center = _middle_shown(field.frame.box(*ZONES[name]), hu.shape)
+    center = field.frame.box(*ZONES[name]).mean(axis=1)
     outward = -1.0 if side == "left" else 1.0
     muscle = _muscle_hu(field)
     brighter = float(np.median(field.smooth[taken])) + KIDNEY_OVER_LIVER_HU if taken.any() else np.inf
@@ -277,13 +279,6 @@ def _grow_labels(labels: np.ndarray, within: np.ndarray, reach_mm: float) -> np.
     return np.where(within & (distance <= reach_mm), labels[tuple(nearest)], 0)
 
 
-def _middle_shown(edges: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Middle of the part of a box that the scan's height shows."""
-    middle = edges.mean(axis=1)
-    middle[2] = np.clip(edges[2], 0, shape[2]).mean()
-    return middle
-
-
 def _opened(mask: np.ndarray) -> np.ndarray:
     """Opening by the nearest neighbours to which the ends of the scan are no border."""
     ends = ((0, 0), (0, 0), (1, 1))
@@ -307,11 +302,14 @@ def _best_kidney(parts: np.ndarray, center: np.ndarray, *, outward: float, max_o
         mask = labels[cut] == label
         size = litres(np.count_nonzero(mask))
         extent_mm = np.array(mask.shape) * STEP_MM
-        is_cut = cut[2].start == 0
-        if not (POLE_LITRES if is_cut else low) < size < high or extent_mm[:2].max() > 105 or extent_mm[2] > 190:
-            continue
         off_mm = (np.argwhere(mask).mean(axis=0) + [axis.start for axis in cut] - center) * STEP_MM
-        if off_mm[1] > MAX_KIDNEY_FORWARD_MM or (is_cut and not _is_pole(mask, outward * off_mm[0], off_mm[1])):
+        if cut[2].start == 0 and POLE_LITRES < size < low:
+            if not _is_pole(mask, outward * off_mm[0], off_mm[1]):
+                continue
+            off_mm[2] = 0.0  # it ends where the scan does, wherever its middle would be
+        elif not low < size < high or extent_mm[:2].max() > 105 or extent_mm[2] > 190:
+            continue
+        if off_mm[1] > MAX_KIDNEY_FORWARD_MM or outward * off_mm[0] > MAX_KIDNEY_OUTWARD_MM:
             continue
         cost = abs(off_mm[0]) + 0.7 * abs(off_mm[1]) + 0.5 * abs(off_mm[2])
         if cost < min(best_cost, max_off_mm):
