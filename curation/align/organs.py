@@ -37,7 +37,6 @@ SIZES_LITRES = {"liver": (0.45, 4.0), "spleen": (0.04, 1.2), "kidney": (0.05, 0.
 MAX_KIDNEY_FORWARD_MM = 28.0
 """Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach
 full of contrast in front of it."""
-
 MAX_KIDNEY_OUTWARD_MM = 12.0
 """Beyond the middle of its zone: a kidney lies beside the spine, the spleen and the bends of the colon at the flank."""
 KIDNEY_OVER_LIVER_HU = 22.0
@@ -286,7 +285,7 @@ def _opened(mask: np.ndarray) -> np.ndarray:
 
 
 def _best_kidney(parts: np.ndarray, center: np.ndarray, *, outward: float, max_off_mm: float) -> np.ndarray | None:
-    """The part (a mask, or labels) of kidney size nearest to where a kidney is expected; of a scan that ends in it, its pole.
+    """The part (a mask, or labels) nearest to where a kidney is expected: of kidney size, or a pole that the scan cuts.
 
     Parameters
     ----------
