@@ -27,7 +27,8 @@ from volumes.reasons import Flag
 
 MIN_VISIBLE = 0.08
 """A box of which less than this share of its height lies in the scan is not given."""
-MIN_VISIBLE_MM = 4.0
+MIN_VISIBLE_MM, ENOUGH_VISIBLE_MM = 4.0, 8.0
+"""A box of which less than the first lies in the scan is not given, one of which the second does, however long, is."""
 SUSPECT_FACTOR = 0.5
 """On every landmark confidence of a volume that looks mirrored: its sides may be wrong."""
 FREE_LEVELS = 2.0
@@ -170,7 +171,7 @@ def _is_covered(box: Placed, landmarks: Landmarks, covers: tuple[Cover, ...]) ->
     """Whether enough of an atlas box lies in the scan, in a part of the body that the scan shows."""
     (low, high), n_z = box.edges[2], landmarks.coarse.hu.shape[2]
     inside = min(high, n_z) - max(low, 0.0)
-    if inside < MIN_VISIBLE_MM / STEP_MM or inside < MIN_VISIBLE * (high - low):
+    if inside < max(MIN_VISIBLE_MM / STEP_MM, min(MIN_VISIBLE * (high - low), ENOUGH_VISIBLE_MM / STEP_MM)):
         return False
     return any(min(high, cover.high) - max(low, cover.low) > -NEXT_MM / STEP_MM for cover in covers)
 
