@@ -260,6 +260,7 @@ def test_a_humerus_is_named_where_the_scans_end_shows_its_bone(whole):
     located = boxes_of(locate_regions(data, affine_ras))
     assert "humerus_left" in located
     assert "humerus_right" not in located
+    assert "upper_limbs" not in located  # one of them is no place of both
 
 
 def test_a_stomach_full_of_contrast_is_no_kidney():
@@ -291,3 +292,10 @@ def test_a_kidneys_pole_is_seen_where_the_scan_ends_in_it_and_no_other_organ_is_
 def test_the_right_kidney_is_expected_lower_than_the_left():
     boxes = read_atlas().boxes
     assert boxes["kidney_right"].levels[0] > boxes["kidney_left"].levels[0]
+
+
+def test_the_tip_of_a_long_structure_is_named_where_the_scan_ends_in_it():
+    """A share of its height would ask several centimetres of the psoas, whose tip lies beside the kidneys' poles."""
+    shown = boxes_of(locate_regions(*trunk(245.0, 590.0)))
+    assert {"iliopsoas_left", "iliopsoas_right"} <= set(shown)
+    assert not {"iliopsoas_left", "iliopsoas_right"} & set(boxes_of(locate_regions(*trunk(285.0, 590.0))))
