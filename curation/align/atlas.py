@@ -25,7 +25,8 @@ RIB_DROPS = (1.6, 2.6, 3.2, 3.8, 4.1, 4.3, 4.4, 4.4, 4.1, 3.4, 2.3, 1.5)
 RIB_FRONTS = (0.95, 1.0, 1.0, 1.0, 1.0, 1.0, 0.9, 0.75, 0.5, 0.2, -0.2, -0.5)
 """How far forward a rib reaches."""
 RIB_CONFIDENCE = 0.35
-C7 = 7
+LONG_SPINES = (7, *range(12, 17))
+"""C7, and T5 to T9, whose spinous processes hang down to the lower end of the vertebra below."""
 VERTEBRA_CONFIDENCE = 0.5
 VERTEBRA_HALF_MM = 42.0
 """Half width of a vertebra with its transverse processes."""
@@ -133,8 +134,7 @@ def vertebra_levels() -> dict[int, str]:
 
 
 def _vertebra(frame: Frame, level: int) -> Placed:
-    # processes reach below the body, the longest of all, C7's, to the lower end of T1
-    levels = (level - 0.6, level + (1.1 if level == C7 else 0.75))
+    levels = (level - 0.6, level + (1.1 if level in LONG_SPINES else 0.75))  # processes reach below the body
     edges = frame.box((-1.0, 1.0), (-0.8, 0.02), levels, scale="bones")
     middle = edges[0].mean()
     edges[0] = middle - VERTEBRA_HALF_MM / 4.0, middle + VERTEBRA_HALF_MM / 4.0

@@ -82,16 +82,18 @@ def make_coarse(data: np.ndarray, affine_ras: np.ndarray) -> Coarse | None:
     return Coarse(hu=hu, scale=scale, offset=0.5 * scale - 0.5, shape_ijk=(i, j, k))
 
 
-def block_means(data: np.ndarray, factors: tuple[int, int, int]) -> np.ndarray:
-    """Mean of each block of `factors` voxels, float32; of the slowest axis up to three lines per block are read.
+def block_means(
+    data: np.ndarray, factors: tuple[int, int, int], *, most_lines: int = MAX_LINES_PER_BLOCK
+) -> np.ndarray:
+    """Mean of each block of `factors` voxels, float32; of the slowest axis `most_lines` lines per block are read.
 
-    What is left over at the far end, less than a block, is ignored.
+    What is left over at the far end, less than a block, is ignored; what is no number counts as air.
     """
     if data.flags.f_contiguous and not data.flags.c_contiguous:
-        return block_means(data.T, (factors[2], factors[1], factors[0])).T
+        return block_means(data.T, (factors[2], factors[1], factors[0]), most_lines=most_lines).T
     n0, n1, n2 = (size // factor for size, factor in zip(data.shape, factors, strict=True))
     f0, f1, f2 = factors
-    lines = np.unique(np.linspace(0, f0 - 1, min(f0, MAX_LINES_PER_BLOCK)).round().astype(int))
+    lines = np.unique(np.linspace(0, f0 - 1, min(f0, most_lines)).round().astype(int))
     means = np.empty((n0, n1, n2), dtype=np.float32)
     for block in range(n0):
         slab: np.ndarray = np.zeros((n1 * f1, n2 * f2), dtype=np.int32 if data.dtype.kind in "iu" else np.float32)

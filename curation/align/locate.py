@@ -7,6 +7,7 @@ place a region outside the scanned range.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,9 +25,10 @@ from curation.align.situs import find_situs
 from reports.regions import region_tree
 from volumes.reasons import Flag
 
-MIN_VISIBLE = 0.12
+MIN_VISIBLE = 0.08
 """A box of which less than this share of its height lies in the scan is not given."""
-MIN_VISIBLE_MM = 4.0
+MIN_VISIBLE_MM, ENOUGH_VISIBLE_MM = 4.0, 8.0
+"""A box of which less than the first lies in the scan is not given, one of which the second does, however long, is."""
 SUSPECT_FACTOR = 0.5
 """On every landmark confidence of a volume that looks mirrored: its sides may be wrong."""
 FREE_LEVELS = 2.0
@@ -36,10 +38,16 @@ LEVEL_S1_END = 25.6
 LEVEL_SACRAL_CANAL = 24.8
 NEXT_MM = 20.0
 """A box may lie so far beyond the body regions that the scan shows: levels are not exact."""
-SHOULDER_ACROSS = 0.72
-"""Beyond this share of the half width lies the shoulder."""
-MIN_HUMERUS_MM2 = 220.0
-"""A humeral head has five times as much; a clavicle's end or the scapula's spine mostly less."""
+SHOULDER_ACROSS = 0.8
+"""Beyond this share of the half width lies the humeral head; the clavicle's end and the scapula reach less far out."""
+MIN_HUMERUS_MM2 = 170.0
+"""The tip of a humeral head; its middle has ten times as much."""
+TIP_CONFIDENCE = 0.45
+"""The atlas alone says 0.3 of a humerus; here its bone is seen."""
+LEVEL_AXILLA = 9.2
+"""A scan that ends below shows no humerus, whatever bone it shows."""
+LIMBS = ("upper_limbs", "lower_limbs")
+"""They lie far apart at the end of a scan, and where one is seen the other mostly reaches into it as well."""
 WHOLE_BODY = ("body", "bones", "muscles", "subcutaneous_tissue", "vessels")
 """Regions that fill whatever is scanned."""
 
@@ -96,8 +104,10 @@ def place_regions(landmarks: Landmarks, covers: tuple[Cover, ...]) -> dict[str, 
     atlas = place_boxes(landmarks.frame)
     placed = {region: _discount(box, landmarks) for region, box in atlas.items() if _is_covered(box, landmarks, covers)}
     for region in ("humerus_left", "humerus_right"):
-        if region in placed and not _reaches_humerus(placed[region], landmarks):
-            del placed[region]
+        if atlas[region].edges[2, 1] > landmarks.coarse.hu.shape[2] - 1:
+            placed.pop(region, None)
+            if (tip := _humeral_tip(atlas[region], landmarks)) is not None:
+                placed[region] = _discount(tip, landmarks)
     placed |= _seen(landmarks)
     placed |= place_parts(placed | _whole_lungs(placed, landmarks))
     placed |= _body_boxes(landmarks, covers)
@@ -161,21 +171,28 @@ def _is_covered(box: Placed, landmarks: Landmarks, covers: tuple[Cover, ...]) ->
     """Whether enough of an atlas box lies in the scan, in a part of the body that the scan shows."""
     (low, high), n_z = box.edges[2], landmarks.coarse.hu.shape[2]
     inside = min(high, n_z) - max(low, 0.0)
-    if inside < MIN_VISIBLE_MM / STEP_MM or inside < MIN_VISIBLE * (high - low):
+    if inside < max(MIN_VISIBLE_MM / STEP_MM, min(MIN_VISIBLE * (high - low), ENOUGH_VISIBLE_MM / STEP_MM)):
         return False
     return any(min(high, cover.high) - max(low, cover.low) > -NEXT_MM / STEP_MM for cover in covers)
 
 
-def _reaches_humerus(box: Placed, landmarks: Landmarks) -> bool:
-    """Whether a scan that ends within the shoulder shows compact bone there: with raised arms levels do not tell."""
+def _humeral_tip(box: Placed, landmarks: Landmarks) -> Placed | None:
+    """The box of a humerus in a scan that ends within the shoulder, if compact bone at its end says that it shows one.
+
+    With raised arms levels do not tell.
+    """
     bone, frame = landmarks.skeleton.bone, landmarks.frame
     z = bone.shape[2] - 1
-    if box.edges[2, 1] <= z:
-        return True
+    if frame.bones.to_level(z + 1) > LEVEL_AXILLA:
+        return None
     side = np.sign(box.edges[0].mean() - frame.middle[z])
     beside = side * (np.arange(bone.shape[0]) - frame.middle[z]) > SHOULDER_ACROSS * frame.half[z]
     _, sizes = component_table(bone[:, :, z] & beside[:, None])
-    return bool(sizes.max() * STEP_MM**2 >= MIN_HUMERUS_MM2)
+    if sizes.max() * STEP_MM**2 < MIN_HUMERUS_MM2:
+        return None
+    edges = box.edges.copy()
+    edges[2, 0] = min(edges[2, 0], z + 1 - 2 * MIN_VISIBLE_MM / STEP_MM)
+    return replace(box, edges=edges, confidence=TIP_CONFIDENCE)
 
 
 def _discount(box: Placed, landmarks: Landmarks) -> Placed:
@@ -217,16 +234,20 @@ def _cut(box: Placed, landmarks: Landmarks) -> Placed | None:
 
 
 def _with_unions(placed: Mapping[str, Placed]) -> dict[str, Placed]:
-    """Adds each region without a box whose children have boxes: their union, with their mean confidence."""
+    """Adds each region without a box whose children have boxes: their union, with their mean confidence.
+
+    Limbs of which one alone was located get none.
+    """
     tree = region_tree()
     result = dict(placed)
     for region in reversed(tree.codes):  # contained regions come later in the tree, so they are joined first
-        children = [result[child] for child in tree.children(region) if child in result]
-        if region in result or not children:
+        names = tree.children(region)
+        children = [result[child] for child in names if child in result]
+        if region in result or not children or (region in LIMBS and len(children) == 1):
             continue
         edges = np.stack([child.edges for child in children])
         union = np.stack([edges[:, :, 0].min(axis=0), edges[:, :, 1].max(axis=0)], axis=1)
-        whole = len(children) == len(tree.children(region))
+        whole = len(children) == len(names)
         confidence = float(np.mean([child.confidence for child in children])) * (1.0 if whole else 0.8)
         result[region] = Placed(union, confidence)
     return result

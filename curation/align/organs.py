@@ -37,6 +37,17 @@ SIZES_LITRES = {"liver": (0.45, 4.0), "spleen": (0.04, 1.2), "kidney": (0.05, 0.
 MAX_KIDNEY_FORWARD_MM = 28.0
 """Before the middle of its zone: a kidney lies behind the peritoneum (24 mm at most in the CT looked at), a stomach
 full of contrast in front of it."""
+MAX_KIDNEY_OUTWARD_MM = 12.0
+"""Beyond the middle of its zone: a kidney lies beside the spine, the spleen and the bends of the colon at the flank."""
+KIDNEY_OVER_LIVER_HU = 22.0
+"""So much brighter than the liver is its cortex once contrast has reached it; before, nothing parts the two."""
+POLE_LITRES = 0.0025
+"""Less of a kidney at the end of the scan cannot be told from a vessel or a loop of bowel."""
+POLE_PLACE_MM = ((-32.0, 9.0), (-20.0, 16.0))
+"""Outward and forward from the middle of its zone: upper poles lie toward the spine and back, the spleen's tip and the
+bend of the colon beside them, the stomach and the pancreas before them."""
+MIN_POLE_FILL = 0.33
+"""Share of its box that a pole fills: a ball half."""
 
 
 @dataclass(frozen=True)
@@ -160,15 +171,23 @@ def find_kidney(field: Field, hu: np.ndarray, side: str, taken: np.ndarray) -> O
         Liver and spleen.
     """
     name = f"kidney_{side}"
-    zone = zone_mask(field.frame, hu.shape, name) & field.free & ~ndimage.binary_dilation(taken)
+    zone = zone_mask(field.frame, hu.shape, name) & field.free
+    beside = zone & ~ndimage.binary_dilation(taken)
     center = field.frame.box(*ZONES[name]).mean(axis=1)
+    outward = -1.0 if side == "left" else 1.0
     muscle = _muscle_hu(field)
-    for threshold, confidence in ((muscle + 45, 0.85), (muscle + 25, 0.75)):
-        found = _best_kidney(ndimage.binary_opening(zone & (field.smooth > threshold)), center, max_off_mm=70)
+    brighter = float(np.median(field.smooth[taken])) + KIDNEY_OVER_LIVER_HU if taken.any() else np.inf
+    # a pole in the bed that the liver makes for it is told from the liver by its brightness alone
+    for room, threshold, confidence in (
+        (beside, muscle + 45, 0.85),
+        (beside, muscle + 25, 0.75),
+        (zone, max(muscle + 45, brighter), 0.75),
+    ):
+        found = _best_kidney(_opened(room & (field.smooth > threshold)), center, outward=outward, max_off_mm=70)
         if found is not None:
             return Organ(found, confidence)
     # without contrast: blobs that fat sets apart, from their cores
-    soft = zone & (hu > 0)
+    soft = beside & (hu > 0)
     if not soft.any():
         return None
     cut = _room_around(soft)  # distances cost by the voxel, and beyond lies no kidney
@@ -177,7 +196,7 @@ def find_kidney(field: Field, hu: np.ndarray, side: str, taken: np.ndarray) -> O
         labels, _ = component_table(depth_mm > core_mm)
         grown = np.zeros(hu.shape, dtype=labels.dtype)
         grown[cut] = _grow_labels(labels, soft[cut], core_mm)
-        found = _best_kidney(grown, center, max_off_mm=34)
+        found = _best_kidney(grown, center, outward=outward, max_off_mm=34)
         if found is not None:
             return Organ(found, 0.65)
     return None
@@ -259,8 +278,20 @@ def _grow_labels(labels: np.ndarray, within: np.ndarray, reach_mm: float) -> np.
     return np.where(within & (distance <= reach_mm), labels[tuple(nearest)], 0)
 
 
-def _best_kidney(parts: np.ndarray, center: np.ndarray, *, max_off_mm: float) -> np.ndarray | None:
-    """The part (a mask, or labels) of kidney size nearest to where a kidney is expected."""
+def _opened(mask: np.ndarray) -> np.ndarray:
+    """Opening by the nearest neighbours to which the ends of the scan are no border."""
+    ends = ((0, 0), (0, 0), (1, 1))
+    return ndimage.binary_opening(np.pad(mask, ends, mode="edge"))[:, :, 1:-1]
+
+
+def _best_kidney(parts: np.ndarray, center: np.ndarray, *, outward: float, max_off_mm: float) -> np.ndarray | None:
+    """The part (a mask, or labels) nearest to where a kidney is expected: of kidney size, or a pole that the scan cuts.
+
+    Parameters
+    ----------
+    outward : float
+        -1 on the left, 1 on the right.
+    """
     labels = parts if parts.dtype.kind == "i" else component_table(parts)[0]
     best, best_cost = None, np.inf
     low, high = SIZES_LITRES["kidney"]
@@ -270,16 +301,27 @@ def _best_kidney(parts: np.ndarray, center: np.ndarray, *, max_off_mm: float) ->
         mask = labels[cut] == label
         size = litres(np.count_nonzero(mask))
         extent_mm = np.array(mask.shape) * STEP_MM
-        if not low < size < high or extent_mm[:2].max() > 105 or extent_mm[2] > 190:
+        off_mm = (np.argwhere(mask).mean(axis=0) + [axis.start for axis in cut] - center) * STEP_MM
+        if cut[2].start == 0 and POLE_LITRES < size < low:
+            if not _is_pole(mask, outward * off_mm[0], off_mm[1]):
+                continue
+            off_mm[2] = 0.0  # it ends where the scan does, wherever its middle would be
+        elif not low < size < high or extent_mm[:2].max() > 105 or extent_mm[2] > 190:
             continue
-        middle = np.argwhere(mask).mean(axis=0) + [axis.start for axis in cut]
-        if (middle[1] - center[1]) * STEP_MM > MAX_KIDNEY_FORWARD_MM:
+        if off_mm[1] > MAX_KIDNEY_FORWARD_MM or outward * off_mm[0] > MAX_KIDNEY_OUTWARD_MM:
             continue
-        off_mm = np.abs(middle - center) * STEP_MM
-        cost = off_mm[0] + 0.7 * off_mm[1] + 0.5 * off_mm[2]
+        cost = abs(off_mm[0]) + 0.7 * abs(off_mm[1]) + 0.5 * abs(off_mm[2])
         if cost < min(best_cost, max_off_mm):
             best, best_cost = labels == label, cost
     return best
+
+
+def _is_pole(mask: np.ndarray, outward_mm: float, forward_mm: float) -> bool:
+    """Whether a part that the scan's lower end cuts is as round as an upper pole and lies where one does."""
+    across, deep = np.array(mask.shape[:2]) * STEP_MM
+    is_round = max(across, deep) < 2.0 * min(across, deep) and mask.mean() > MIN_POLE_FILL
+    (inmost, outmost), (back, front) = POLE_PLACE_MM
+    return bool(is_round and inmost < outward_mm < outmost and back < forward_mm < front)
 
 
 def _sized(mask: np.ndarray, name: str, confidence: float) -> Organ | None:

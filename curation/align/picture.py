@@ -1,7 +1,7 @@
 """Boxes drawn over three planes, to be looked at: ``python -m curation locate``.
 
-Enters: a volume, its affine, boxes. Leaves: a PNG. Refuses: a file that is no volume, a region nobody knows. Left in
-the picture is the patient's left, as in the volume's own index order, and every panel says so.
+Enters: a volume, its affine, boxes. Leaves: a PNG, oriented as on the audit page: the patient's right on the left of
+axial and coronal planes, and the letters on every panel. Refuses: a file that is no volume, a region nobody knows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from curation.align.locate import locate_regions
 from curation.align.records import RegionBox
+from curation.audit.slices import EDGES, PLANES, slice_pixels
 from reports.regions import region_tree
 from t3dkit.atomic import write_bytes
 from t3dkit.errors import ConfigError, DataError
@@ -26,7 +27,7 @@ SHOWN = (
     "kidney_right", "colon", "urinary_bladder", "spine", "hip_left", "hip_right", "brain", "thyroid_gland",
 )  # fmt: skip
 """Drawn when nothing is asked for."""
-PLANES = (("coronal", 1, (0, 2)), ("sagittal", 0, (1, 2)), ("axial", 2, (0, 1)))
+SHOWN_PLANES = ("coronal", "sagittal", "axial")
 
 
 def draw_boxes(
@@ -56,20 +57,23 @@ def draw_boxes(
         axis.axis("off")
     for number, box in enumerate(boxes):
         row, first = divmod(number, columns)
-        for plane, (name, normal, shown) in enumerate(PLANES):
-            axis = axes[row, 3 * first + plane]
-            cut: list[slice | int] = [slice(None)] * 3
-            cut[normal] = int(np.clip(box.start_ijk[normal] + box.size_ijk[normal] // 2, 0, data.shape[normal] - 1))
-            across, up = shown
-            extent = (0, data.shape[across] * spacing[across], 0, data.shape[up] * spacing[up])
+        for place, plane in enumerate(SHOWN_PLANES):
+            axis = axes[row, 3 * first + place]
+            normal, across, up = PLANES[plane]
+            pixels = slice_pixels(data, plane=plane, index=box.start_ijk[normal] + box.size_ijk[normal] // 2)
+            # the horizontal coordinate falls from left to right: the patient's right, and front, are on the left
+            extent = (data.shape[across] * spacing[across], 0, 0, data.shape[up] * spacing[up])
             axis.imshow(
-                np.asarray(data[tuple(cut)], dtype=np.float32).T,
-                origin="lower", cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], extent=extent,
+                np.asarray(pixels, dtype=np.float32),
+                cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], extent=extent,
             )  # fmt: skip
             corner = (box.start_ijk[across] * spacing[across], box.start_ijk[up] * spacing[up])
             size = (box.size_ijk[across] * spacing[across], box.size_ijk[up] * spacing[up])
             axis.add_patch(Rectangle(corner, *size, fill=False, edgecolor="#ffb000", linewidth=1.4))
-            axis.set_title(f"{box.region} {box.confidence:.2f}" if plane == 0 else name, fontsize=8)
+            axis.set_title(f"{box.region} {box.confidence:.2f}" if place == 0 else plane, fontsize=8)
+            for x, side in ((0.02, "left"), (0.98, "right")):
+                axis.text(x, 0.5, EDGES[plane][side], transform=axis.transAxes, color="#ffd27f", fontsize=9,
+                          ha=side, va="center")  # fmt: skip
     if title:
         figure.suptitle(title, fontsize=9)
     figure.tight_layout()

@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
+from curation.align.coarse import block_means
+
 Box = tuple[np.ndarray, np.ndarray]
 """First voxel and one past the last, (3,) int each."""
 
@@ -46,11 +48,12 @@ class Shown:
     """
 
     def __init__(self, data: np.ndarray, spacing_mm: Sequence[float], boxes: Mapping[str, Box]) -> None:
-        self.factors = np.array([max(1, int(STEP_MM / spacing)) for spacing in spacing_mm])
+        i, j, k = (max(1, int(STEP_MM / spacing)) for spacing in spacing_mm)
+        self.factors = np.array([i, j, k])
         self.step_mm = np.asarray(spacing_mm, float) * self.factors
         self.ml = float(np.prod(self.step_mm)) / 1000
         self.boxes = {name: (low // self.factors, -(-high // self.factors)) for name, (low, high) in boxes.items()}
-        self.hu = block_mean(data, self.factors)
+        self.hu = block_means(data, (i, j, k), most_lines=max(i, j, k))
 
     def rows_of(self, region: str) -> slice:
         """The slices of a region's box; all of them where it has none."""
@@ -259,14 +262,6 @@ class Chest:
 def half(side: str, middle: int) -> slice:
     """The indices of one side: the first axis runs from the left of the patient to the right."""
     return slice(None, middle) if side == "left" else slice(middle, None)
-
-
-def block_mean(data: np.ndarray, factors: Sequence[int] | np.ndarray) -> np.ndarray:
-    """Means of blocks of voxels, float32; an incomplete block at the end is left out."""
-    shape = [n // factor for n, factor in zip(data.shape, factors, strict=True)]
-    whole = data[tuple(slice(0, n * factor) for n, factor in zip(shape, factors, strict=True))]
-    blocks = whole.reshape([part for pair in zip(shape, factors, strict=True) for part in pair])
-    return blocks.mean(axis=(1, 3, 5), dtype=np.float32)
 
 
 def mirror(mask: np.ndarray, middle: int) -> np.ndarray:

@@ -260,6 +260,7 @@ def test_a_humerus_is_named_where_the_scans_end_shows_its_bone(whole):
     located = boxes_of(locate_regions(data, affine_ras))
     assert "humerus_left" in located
     assert "humerus_right" not in located
+    assert "upper_limbs" not in located  # one of them is no place of both
 
 
 def test_a_stomach_full_of_contrast_is_no_kidney():
@@ -271,3 +272,30 @@ def test_a_stomach_full_of_contrast_is_no_kidney():
     stomach[tuple(np.clip(places.round().astype(int), 0, np.array(stomach.shape) - 1).T)] = True
     kidney = landmarks.organs.get("kidney_left")
     assert kidney is None or np.count_nonzero(kidney.mask & stomach) < 0.1 * np.count_nonzero(stomach)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_kidneys_pole_is_seen_where_the_scan_ends_in_it_and_no_other_organ_is_taken_for_it(side):
+    name = f"kidney_{side}"
+    center, axes, _ = ORGANS[name]
+    top = center[2] + axes[2]
+    data, affine_ras = trunk(top - 27.0, 590.0)
+    landmarks = find_landmarks(make_coarse(data, affine_ras))
+    places = np.argwhere(landmarks.organs[name].mask).mean(axis=0) + 0.5
+    middle = [landmarks.coarse.edge_to_ijk(place, axis) * 3.0 for axis, place in enumerate(places)]
+    truth = center_ijk((*center[:2], top - 17.0), affine_ras) * 3.0
+    assert np.abs(np.subtract(middle, truth)).max() < 9
+    above = find_landmarks(make_coarse(*trunk(top + 6.0, 590.0)))
+    assert name not in above.organs
+
+
+def test_the_right_kidney_is_expected_lower_than_the_left():
+    boxes = read_atlas().boxes
+    assert boxes["kidney_right"].levels[0] > boxes["kidney_left"].levels[0]
+
+
+def test_the_tip_of_a_long_structure_is_named_where_the_scan_ends_in_it():
+    """A share of its height would ask several centimetres of the psoas, whose tip lies beside the kidneys' poles."""
+    shown = boxes_of(locate_regions(*trunk(245.0, 590.0)))
+    assert {"iliopsoas_left", "iliopsoas_right"} <= set(shown)
+    assert not {"iliopsoas_left", "iliopsoas_right"} & set(boxes_of(locate_regions(*trunk(285.0, 590.0))))

@@ -9,8 +9,11 @@ import nibabel
 import numpy as np
 import pytest
 from align_phantom import trunk
+from PIL import Image
 
 from curation.__main__ import main
+from curation.align.picture import draw_boxes
+from curation.align.records import RegionBox
 from curation.align.report import alignment_report, alignment_text
 
 
@@ -91,6 +94,17 @@ def test_locate_draws_a_volume_and_says_what_it_shows(tmp_path: Path, capsys: py
     assert "abdomen" in summary["body_regions"]
     assert (tmp_path / "v.png").read_bytes().startswith(b"\x89PNG")
     assert main([*words, "--regions", "lever"]) == 2
+
+
+def test_pictures_have_the_patients_right_and_front_on_the_left_and_the_head_up(tmp_path: Path) -> None:
+    data = np.full((60, 60, 60), -1000, dtype=np.int16)
+    data[30:, 30:, 30:] = 100  # RAS+: right, front, head
+    draw_boxes(data, np.eye(4), [RegionBox("liver", "landmark", (45, 45, 45), (6, 6, 6), 0.9)], tmp_path / "p.png")
+    grey = np.asarray(Image.open(tmp_path / "p.png").convert("L"), dtype=int)
+    panels = np.array_split(grey[:, : grey.shape[1] // 2], 3, axis=1)
+    for panel in panels:  # coronal, sagittal, axial
+        bright, dark = np.argwhere(np.abs(panel - 153) < 12).mean(axis=0), np.argwhere(panel < 20).mean(axis=0)
+        assert np.all(bright + 10 < dark)
 
 
 def test_locate_refuses_what_is_no_volume(tmp_path: Path) -> None:

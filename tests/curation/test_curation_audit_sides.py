@@ -8,12 +8,13 @@ import pytest
 from align_phantom import LUNG_AXES, LUNGS, ORGANS, ellipsoid, trunk
 from hospital import curate
 
+from curation.align.coarse import block_means
 from curation.align.locate import locate_regions
 from curation.contract import Dataset
 from curation.suspicion.facts import text_facts, volume_facts
 from curation.suspicion.fit import pair_findings
 from curation.suspicion.judge import judge_dataset
-from curation.suspicion.shown import Shown, block_mean, mirror
+from curation.suspicion.shown import Shown, mirror
 from curation.suspicion.sides import opposite_sides, pointed_row
 from reports.parse import parse_report
 from reports.work import sentence_rows
@@ -216,8 +217,13 @@ def test_fine_volumes_are_averaged_to_the_same_verdict(plain):
 
 def test_blocks_are_averaged_and_masks_are_mirrored():
     data = np.arange(5 * 4 * 2, dtype=np.int16).reshape(5, 4, 2)
-    assert block_mean(data, (2, 2, 1))[0, 0, 0] == data[:2, :2, 0].mean()
-    assert block_mean(data, (2, 2, 1)).shape == (2, 2, 2)
+    assert block_means(data, (2, 2, 1))[0, 0, 0] == data[:2, :2, 0].mean()
+    assert block_means(data, (2, 2, 1)).shape == (2, 2, 2)
+    uneven = np.random.default_rng(4).integers(-1024, 3071, (11, 10, 12)).astype(np.int16)
+    plain = uneven[:10].reshape(2, 5, 2, 5, 2, 6).mean(axis=(1, 3, 5))
+    for order in ("C", "F"):
+        means = block_means(np.asarray(uneven, order=order), (5, 5, 6), most_lines=6)
+        assert np.allclose(means, plain, atol=1e-3)
     mask = np.array([1, 0, 0, 0, 1, 1, 0], bool)[:, None, None]
     assert mirror(mask, 3)[:, 0, 0].tolist() == [True, True, False, False, False, True, False]
 
