@@ -73,7 +73,7 @@ CASES = (
     (consolidation, "There is consolidation in the {side} lower lobe.", "filled lung"),
     (nodules, "A 20 mm nodule in the {side} upper lobe. A 20 mm nodule in the {side} lower lobe.", "nodule"),
     (stone, "There is a 10 mm stone in the {side} kidney.", "kidney stone"),
-    (cyst, "There is a 28 mm cyst of the {side} kidney.", "water in the kidney"),
+    (cyst, "There is a 28 mm cyst of the {side} kidney.", "renal cyst"),
 )
 
 
