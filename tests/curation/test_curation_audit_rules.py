@@ -145,14 +145,31 @@ def test_a_contradiction_is_named(code, text, volume):
     ],
 )
 def test_a_scan_that_ends_within_the_lungs_is_named(tops, is_cut):
+    assert is_cut_off("chest", {region: (100.0, top) for region, top in tops.items()}) is is_cut
+
+
+@pytest.mark.parametrize(
+    ("part", "low", "high", "is_cut"),
+    [
+        ("abdomen", 220.0, 300.0, False),  # the lungs' lowest 80 mm lie below the first slice
+        ("abdomen", 275.0, 300.0, True),  # 25 mm: the domes stand higher
+        ("abdomen", 40.0, 290.0, False),  # whole lungs
+        ("abdomen", 200.0, 260.0, True),  # a "lung" of 60 mm that ends within the scan
+        ("pelvis", 275.0, 300.0, False),  # nobody asked for the domes
+    ],
+)
+def test_an_abdomen_without_the_domes_of_the_diaphragm_is_named(part, low, high, is_cut):
+    assert is_cut_off(part, {"lung_left": (low, high), "lung_right": (low + 4, high)}) is is_cut
+
+
+def is_cut_off(part, tops_mm):
     volume = VolumeFacts(
-        parts=frozenset({"chest"}), spans_mm={region: (100.0, top) for region, top in tops.items()},
-        masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None, sex=None, series_number=None,
-        numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(), heights_mm=(0.0, 300.0),
-        tops_mm={region: (100.0, top) for region, top in tops.items()},
+        parts=frozenset({part}), spans_mm=tops_mm, masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None,
+        sex=None, series_number=None, numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(),
+        heights_mm=(0.0, 300.0), tops_mm=tops_mm,
     )  # fmt: skip
-    found = pair_findings(TextFacts(exams=(frozenset({"chest"}),)), volume)
-    assert ("ORGAN_CUT" in {finding.code for finding in found}) is is_cut
+    found = pair_findings(TextFacts(exams=(frozenset({part}),)), volume)
+    return "ORGAN_CUT" in {finding.code for finding in found}
 
 
 def test_of_several_examinations_in_one_report_one_must_fit():
