@@ -28,7 +28,7 @@ from t3dkit.version import VERSION
 from volumes.convert import STAGE_VERSION as CONVERT_VERSION
 
 STAGE = "study"
-STAGE_VERSION = 8
+STAGE_VERSION = 9
 """Raised whenever the same input would give other rows or bytes."""
 
 Row = dict[str, Any]
