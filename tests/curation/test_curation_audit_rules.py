@@ -22,6 +22,7 @@ from curation.suspicion.clues import (
 from curation.suspicion.copies import whole_digest
 from curation.suspicion.facts import TextFacts, VolumeFacts, exams, stated_contrast, text_facts
 from curation.suspicion.fit import pair_findings
+from curation.suspicion.judge import shift_detail
 from curation.suspicion.shift import find_shifts
 from reports.parse import parse_report
 from reports.records import MergedReport, RawReport
@@ -342,6 +343,18 @@ def test_silent_rows_do_not_end_a_block():
     assert len(shifts) == 1
     assert abs(shifts[0].first - 60) <= 1
     assert abs(shifts[0].last - 94) <= 1
+
+
+@pytest.mark.parametrize(
+    ("silent", "earliest", "latest"), [((), 60, 94), ((58, 59, 94), 58, 94), (range(93, 99), 60, 95)]
+)
+def test_rows_beside_a_block_that_fit_both_studies_may_belong_to_it(silent, earliest, latest):
+    (shift,) = find_shifts(200, known(200, shifted=range(60, 95), offset=-1, silent=silent))
+    assert (shift.earliest, shift.latest) == (earliest, latest)
+    source = [SourceRow(n) for n in range(1, 201)]
+    maybe = [f"from {earliest + 1}"] * (earliest < shift.first) + [f"to {latest + 1}"] * (latest > shift.last)
+    words = f"reports {shift.first + 1} to {shift.last + 1} of the source fit the study 1 row(s) before their own"
+    assert shift_detail(shift, source) == words + (f", perhaps {' '.join(maybe)}" if maybe else "")
 
 
 def test_two_blocks_are_two():
