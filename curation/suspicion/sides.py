@@ -113,7 +113,7 @@ def opposite_sides(
 
 def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterator[Statement]:
     """Findings that are said of one side; each once, pointed at where a sentence points at it."""
-    found: dict[str, dict[tuple[object, ...], Statement]] = defaultdict(dict)
+    found: dict[str, dict[tuple[str | int, ...], Statement]] = defaultdict(dict)
     named: dict[str, set[str]] = defaultdict(set)
     for row in sentences:
         if row["section"] not in NARRATIVE or row["assertion"] != "present":
@@ -130,7 +130,9 @@ def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterat
             if side in OTHER_SIDE:
                 size_mm = max(row["measurements_mm"] or (), default=None)
                 one = Statement(kind, regions[0], side, size_mm, row_of(row), _grade(row["text"]))
-                key = (side, regions[0], round(size_mm or 0)) if kind.is_local else (side,)
+                key: tuple[str | int, ...] = (side, regions[0]) if kind.is_local else (side,)
+                if kind.name == NODULE:
+                    key = (*key, round(size_mm or 0))
                 if key not in found[kind.name] or one.row is not None:
                     found[kind.name][key] = one
     if "filled lung" in named:
@@ -203,12 +205,12 @@ KINDS = (
     Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
          Shown.filled_ml, 2.0, 1.25, 3.0, reach_mm=15.0, is_local=True),
     Kind("collapsed lung", _any_of("atelecta"), _LUNG, Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
-    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_share, 0.1, 0.95, 2.0, reach_mm=7.0,
+    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_share, 0.1, 0.9, 2.0, reach_mm=7.0,
          pointed=Shown.nodule_hu, is_local=True),
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
          Shown.stone_ml, 0.03, 1.5, 3.5, reach_mm=8.0),
-    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.water_ml, 1.0, 1.25, 2.2),
-    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.water_ml, 1.0, 1.25, 2.2, reach_mm=8.0,
+    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.water_ml, 1.0, 1.6, 2.5),
+    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.water_ml, 1.0, 0.75, 1.0, reach_mm=8.0,
          faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
     Kind("bladder wall", _any_of(r"\bmass\b", r"\blesion\b", "thickening", r"\btumou?r\b"), ("urinary_bladder",),
          Shown.wall_ml, 1.0, 1.6, 2.5, reach_mm=18.0),
