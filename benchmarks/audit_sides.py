@@ -71,6 +71,8 @@ def _flagged(signs: Sequence[Sign], threshold: float) -> int:
 def tables(measured: dict[str, list[tuple[Sign, Sign, int]]]) -> list[str]:
     """A row per data set at the rule's threshold; a row per threshold over all of them."""
     lines = [
+        "`python -m benchmarks.audit_sides`: every text that names a side, as it is and with its sides exchanged.",
+        "",
         "| data set | texts that name a side | flagged, sides exchanged | flagged as they are | nothing is measured |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
