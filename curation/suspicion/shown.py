@@ -28,8 +28,9 @@ COLLAPSE_MM = 10.0
 """Lung beside an effusion is pressed airless this far."""
 MIN_NODULE_MM, VESSEL_HU = 10.0, 60.0
 URINE_HU, WALL_HU, BLADDER_MARGIN_MM = (-15.0, 24.0), (28.0, 150.0), 12.0
-KIDNEY_MARGIN_MM, RENAL_WATER_HU = 8.0, 22.0
-"""Cysts bulge out of the box; fluid in the bowel beside it is a little denser."""
+KIDNEY_MARGIN_MM, RENAL_WATER_HU, ENHANCED_HU = 8.0, 22.0, 60.0
+"""Cysts bulge out of the box; fluid in the bowel beside it is a little denser. Of what a kidney's box holds a quarter
+is denser than the third where contrast was given."""
 
 
 class Shown:
@@ -120,8 +121,17 @@ class Shown:
 
         return float(self._in_kidney(side, rows, stone, margin_mm=2.5).sum()) * self.ml
 
+    @cached_property
+    def _is_enhanced(self) -> bool:
+        """Whether contrast sets the kidneys off from water; without it noise makes water of either."""
+        boxes = [self.boxes[name] for name in ("kidney_left", "kidney_right") if name in self.boxes]
+        tissue = [hu[(hu > 0) & (hu < 300)] for hu in (self.hu[cut(*box)] for box in boxes)]
+        return all(part.size and np.percentile(part, 75) >= ENHANCED_HU for part in tissue)
+
     def water_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
-        """The largest body of water in and on a kidney: a cyst, a wide collecting system."""
+        """The largest body of water in and on a kidney: a cyst, a wide collecting system; 0 without contrast."""
+        if not self._is_enhanced:
+            return 0.0
 
         def water(hu: np.ndarray) -> np.ndarray:
             calm = ndimage.gaussian_filter(hu, 0.7)

@@ -228,6 +228,18 @@ def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
     assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
 
 
+def test_kidneys_without_contrast_tell_nothing_of_water(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    cyst(data, affine, "right")
+    text = said("There is a 28 mm cyst of the left kidney. Mild left hydronephrosis.")
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is not None
+    for side in ("left", "right"):
+        low, high = boxes[f"kidney_{side}"]
+        kidney = data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+        kidney[kidney > 50] = 35
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+
+
 def test_a_wide_collecting_system_tells_its_side_beside_ascites(plain):
     data, affine, boxes = plain[0].copy(), *plain[1:]
     cyst(data, affine, "right")
