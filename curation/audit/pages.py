@@ -33,6 +33,24 @@ class Following:
     n_found: int
 
 
+STAGE_WORK = {
+    "files": "files found and read as DICOM",
+    "identity": "files that name patient, study and image, each once",
+    "studies": "studies that name one patient",
+    "reports": "reports read, the last version of each",
+    "link_studies": "studies with a report",
+    "link_reports": "reports with a study",
+    "process": "studies worked through to their end",
+    "reread": "files read again with their pixels",
+    "stacks": "stacks of slices that are regular and in Hounsfield units",
+    "select": "stacks chosen for their study",
+    "convert": "volumes written",
+    "pairs": "reports with a volume, free of identifiers",
+    "release": "pairs released: no duplicate, nothing that identifies",
+}
+"""Stage -> what it keeps, as the flow shows it."""
+
+
 @cache
 def environment() -> Environment:
     """Jinja with autoescape on everywhere and undefined names an error."""
@@ -45,6 +63,7 @@ def environment() -> Environment:
     )
     made.filters["meaning"] = meaning
     made.filters["severity"] = severity_of
+    made.filters["work"] = lambda stage: STAGE_WORK.get(stage, "")
     made.globals.update(verdict_names=VERDICTS, split_names=SPLITS)
     return made
 

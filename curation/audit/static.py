@@ -23,6 +23,7 @@ from curation.audit.pages import environment, report_parts
 from curation.audit.slices import PLANES, png_of, shown_slice
 from curation.audit.worklist import FACETS
 from curation.contract import Dataset, in_order_of_work
+from curation.suspicion import severity_of
 from curation.suspicion.facts import NARRATIVE
 from t3dkit.atomic import write_text
 from t3dkit.progress import Progress
@@ -63,6 +64,7 @@ def write_static(root: Path, file: Path, *, progress: Progress) -> dict[str, Any
             rules=rules(book),
             shifts=shifts(book),
             cases=cases,
+            n_suspected=sum(any(severity_of(flag) != "note" for flag in row["flags"]) for row in book.pairs.values()),
             n_pairs=len(book.worklist),
             verdicts=sorted(Counter(book.folded.values()).items()),
         )

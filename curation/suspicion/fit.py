@@ -14,12 +14,17 @@ from curation.reasons import PairFlag
 from curation.suspicion.facts import TextFacts, VolumeFacts, part_of
 
 MIN_MISSING_REGIONS = 2
+LUNGS = ("lung_left", "lung_right")
 WHOLE_ORGANS = {
-    "chest": ((("lung_left", "lung_right"), "top"), (("lung_left", "lung_right"), "bottom")),
+    "chest": ((LUNGS, "top"), (LUNGS, "bottom")),
     "abdomen": ((("liver",), "top"), (("kidney_left", "kidney_right"), "bottom")),
 }
 """Body part -> organs that its examination shows to their end; of two sides one may be misjudged, both are not. Of one
 that is cut so far that it is not found, the other side tells."""
+DOME_MM, WHOLE_LUNG_MM = 30.0, 80.0
+"""The domes of the diaphragm stand higher above the lungs' lowest recess than the first: where less of the lungs is
+seen below the scan's end, the top of the liver is missing too. A lung that ends within the scan is whole, and higher
+than the second: a lower one is gas that was taken for lung."""
 POINTER_SLACK_MM = 60.0
 """A finding is pointed at on one slice, its organ's box is a landmark estimate."""
 REGION_FACTOR = 2.0
@@ -138,8 +143,20 @@ def _cut(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]
         if (seen := [organ for organ in organs if organ in volume.spans_mm])
         and all(volume.touches(organ, end) for organ in seen)
     ]
+    if "abdomen" in claimed and _lacks_domes(volume):
+        cut.append("the upper abdomen")
     if cut:
         yield PairFlag.ORGAN_CUT, f"the scan ends within {', '.join(cut)}"
+
+
+def _lacks_domes(volume: VolumeFacts) -> bool:
+    """Whether so little is seen of the lungs that the domes of the diaphragm lie beyond the scan."""
+    seen = [lung for lung in LUNGS if lung in volume.tops_mm]
+    if not seen:
+        return False
+    low, high = zip(*(volume.tops_mm[lung] for lung in seen), strict=True)
+    limit = DOME_MM if any(volume.touches(lung, "top") for lung in seen) else WHOLE_LUNG_MM
+    return max(high) - min(low) < limit
 
 
 def _unread(text: TextFacts, volume: VolumeFacts) -> Iterator[tuple[PairFlag, str]]:

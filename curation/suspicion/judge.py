@@ -141,10 +141,14 @@ class _Judge:
 
 
 def shift_detail(shift: Shift, source: Sequence[SourceRow]) -> str:
-    """A shift in words, with the numbers of its first and last row in the source."""
-    first, last = source[shift.first].number, source[shift.last].number
+    """A shift in words, with the numbers of its first and last row in the source, and of the rows that fit both."""
+    earliest, first, last, latest = (
+        source[row].number for row in (shift.earliest, shift.first, shift.last, shift.latest)
+    )
     way = "before" if shift.offset < 0 else "after"
-    return f"reports {first} to {last} of the source fit the study {abs(shift.offset)} row(s) {way} their own"
+    detail = f"reports {first} to {last} of the source fit the study {abs(shift.offset)} row(s) {way} their own"
+    beside = [f"from {earliest}"] * (earliest < first) + [f"to {latest}"] * (latest > last)
+    return f"{detail}, perhaps {' '.join(beside)}" if beside else detail
 
 
 def _grouped(rows: Iterable[Row], key: str) -> dict[str, list[Row]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 OFFSETS = (-1, 1, -2, 2, -3, 3)
 MIN_ROWS = 4
@@ -22,16 +23,23 @@ FALL = 10.0
 COST = 0.4
 """Taken off each row's gain, so that rows without evidence extend no block."""
 MAX_GAIN = 8.0
+INDIFFERENT, MAX_BESIDE = 1.0, 3
+"""Rows beside a block whose gain is no larger fit both studies; so many of them at most may belong to it."""
 
 
 @dataclass(frozen=True)
 class Shift:
-    """Rows `first` to `last` (places in the sequence, both included) fit the study `offset` rows on."""
+    """Rows `first` to `last` (places in the sequence, both included) fit the study `offset` rows on.
+
+    The rows from `earliest` to `latest` that lie beside them fit both studies.
+    """
 
     first: int
     last: int
     offset: int
     gain: float
+    earliest: int
+    latest: int
 
 
 def find_shifts(n_rows: int, fit: Callable[[int, int], float]) -> list[Shift]:
@@ -71,6 +79,17 @@ def _blocks(gains: Sequence[float], offset: int) -> list[Shift]:
             peak, last = total, row
         if total <= 0 or total < peak - FALL:
             if peak >= least and last - first + 1 >= MIN_ROWS:
-                blocks.append(Shift(first, last, offset, peak))
+                blocks.append(Shift(first, last, offset, peak, *_reach(gains, first, last)))
             total = 0.0
     return blocks
+
+
+def _reach(gains: Sequence[float], first: int, last: int) -> tuple[int, int]:
+    """The first and last row that may belong to a block."""
+    before = takewhile(
+        lambda row: abs(gains[row]) <= INDIFFERENT, range(first - 1, max(-1, first - 1 - MAX_BESIDE), -1)
+    )
+    after = takewhile(
+        lambda row: abs(gains[row]) <= INDIFFERENT, range(last + 1, min(len(gains), last + 1 + MAX_BESIDE))
+    )
+    return first - len(list(before)), last + len(list(after))

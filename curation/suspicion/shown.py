@@ -24,16 +24,15 @@ WATER_HU = (-12.0, 26.0)
 """Of the smoothed volume: effusions, cysts and a wide collecting system; parenchyma is denser."""
 DENSE_HU = (-350.0, 130.0)
 SPOT_HU = -550.0
-BONE_HU = 260.0
 MEDIASTINUM_MM, AORTA_MM = 30.0, 42.0
 """From the midline outwards the lungs are compared from here on; filled lung from beyond the aorta."""
 COLLAPSE_MM = 10.0
 """Lung beside an effusion is pressed airless this far."""
 MIN_NODULE_MM, VESSEL_HU = 10.0, 60.0
-URINE_ML = (5.0, 250.0)
-"""More is a bladder that runs into ascites or bowel."""
-KIDNEY_MARGIN_MM, RENAL_WATER_HU = 8.0, 22.0
-"""Cysts bulge out of the box; fluid in the bowel beside it is a little denser."""
+URINE_HU, WALL_HU, BLADDER_MARGIN_MM = (-15.0, 24.0), (28.0, 150.0), 12.0
+KIDNEY_MARGIN_MM, RENAL_WATER_HU, ENHANCED_HU = 8.0, 22.0, 60.0
+"""Cysts bulge out of the box; fluid in the bowel beside it is a little denser. Of what a kidney's box holds a quarter
+is denser than the third where contrast was given."""
 
 
 class Shown:
@@ -116,26 +115,37 @@ class Shown:
 
     # abdomen
 
-    def stone_ml(self, side: str, _rows: slice, _size_mm: float | None) -> float:
+    def stone_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
         """What is much denser than the kidney inside its box."""
 
         def stone(hu: np.ndarray) -> np.ndarray:
             tissue = hu[(hu > 15) & (hu < 300)]
             return hu > max(230.0, float(np.percentile(tissue, 98)) + 60 if tissue.size else 0.0)
 
-        return float(self._in_kidney(side, stone, margin_mm=2.5).sum()) * self.ml
+        return float(self._in_kidney(side, rows, stone, margin_mm=2.5).sum()) * self.ml
 
-    def water_ml(self, side: str, _rows: slice, _size_mm: float | None) -> float:
-        """The largest body of water in and on a kidney: a cyst, a wide collecting system."""
+    @cached_property
+    def _is_enhanced(self) -> bool:
+        """Whether contrast sets the kidneys off from water; without it noise makes water of either."""
+        boxes = [self.boxes[name] for name in ("kidney_left", "kidney_right") if name in self.boxes]
+        tissue = [hu[(hu > 0) & (hu < 300)] for hu in (self.hu[cut(*box)] for box in boxes)]
+        return all(part.size and np.percentile(part, 75) >= ENHANCED_HU for part in tissue)
+
+    def water_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
+        """The largest body of water in and on a kidney: a cyst, a wide collecting system; 0 without contrast."""
+        if not self._is_enhanced:
+            return 0.0
 
         def water(hu: np.ndarray) -> np.ndarray:
             calm = ndimage.gaussian_filter(hu, 0.7)
             return ndimage.binary_opening((calm > WATER_HU[0]) & (calm < RENAL_WATER_HU), np.ones((2, 2, 2)))
 
-        return float(self._in_kidney(side, water, margin_mm=KIDNEY_MARGIN_MM).max(initial=0)) * self.ml
+        return float(self._in_kidney(side, rows, water, margin_mm=KIDNEY_MARGIN_MM).max(initial=0)) * self.ml
 
-    def _in_kidney(self, side: str, what: Callable[[np.ndarray], np.ndarray], *, margin_mm: float) -> np.ndarray:
-        """Voxels of each piece; what reaches a face of the box and its margin, as rib, bowel and spine do, is none."""
+    def _in_kidney(
+        self, side: str, rows: slice, what: Callable[[np.ndarray], np.ndarray], *, margin_mm: float
+    ) -> np.ndarray:
+        """Voxels of each piece in some rows; what reaches a face of box and margin, as rib and bowel do, is none."""
         box = self.boxes.get(f"kidney_{side}")
         if box is None:
             return np.zeros(0, int)
@@ -147,26 +157,34 @@ class Shown:
         for axis in range(3):
             for place in (0, -1):
                 sizes[np.unique(np.take(labels, place, axis=axis))] = 0
-        return sizes
+        shown = labels[:, :, max(0, rows.start - low[2]) : max(0, rows.stop - low[2])]
+        return sizes[np.unique(shown)]
 
-    def wall_ml(self, side: str, _rows: slice, _size_mm: float | None) -> float:
+    def wall_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
         """Tissue where the other half of the bladder holds urine."""
+        wall, middle = self._bladder_wall
+        return float(np.count_nonzero(wall[half(side, middle), :, rows])) * self.ml
+
+    @cached_property
+    def _bladder_wall(self) -> tuple[np.ndarray, int]:
+        """The tissue across from urine, or from ascites about the bladder, and the index of the midline."""
+        wall = np.zeros(self.hu.shape, bool)
         if "urinary_bladder" not in self.boxes:
-            return 0.0
-        low, high = self.boxes["urinary_bladder"]
-        rows = slice(int(low[2]), int(high[2]))
-        hu = ndimage.gaussian_filter(self.hu[:, max(0, low[1] - 4) : high[1] + 4, rows], 0.7)
-        urine, _ = ndimage.label(ndimage.binary_opening((hu > -15) & (hu < 22), iterations=2))
-        counts = np.bincount(urine.ravel())
-        bone = np.nonzero(self.hu[:, :, rows] > BONE_HU)[0]
-        if len(counts) < 2 or not len(bone):
-            return 0.0
-        counts[0] = 0
-        if not URINE_ML[0] < counts.max() * self.ml < URINE_ML[1]:
-            return 0.0
-        urine, middle = urine == counts.argmax(), round(float(bone.mean()))
-        tissue = mirror(urine, middle) & ~urine & (hu > WATER_HU[1]) & (hu < DENSE_HU[1])
-        return float(np.count_nonzero(tissue[half(side, middle)])) * self.ml
+            return wall, 0
+        margin = np.ceil(BLADDER_MARGIN_MM / self.step_mm).astype(int)
+        low, high = self.boxes["urinary_bladder"] - np.array([margin, -margin])
+        low, high = np.maximum(low, 0), np.minimum(high, self.hu.shape)
+        rows = slice(low[2], high[2])
+        middle = body_middle(self.hu[:, :, rows])
+        reach = max(high[0] - middle, middle - low[0])  # the box holds the urine, which a mass pushes to one side
+        place = (slice(max(0, middle - reach), middle + reach), slice(low[1], high[1]), rows)
+        calm = ndimage.gaussian_filter(self.hu[place], 0.8)
+        water, n = ndimage.label(ndimage.binary_opening((calm > URINE_HU[0]) & (calm < URINE_HU[1])))
+        if n:
+            water = ndimage.binary_closing(water == 1 + np.bincount(water.ravel())[1:].argmax())
+            tissue = (calm > WALL_HU[0]) & (calm < WALL_HU[1]) & mirror(water, middle - place[0].start) & ~water
+            wall[place] = ndimage.binary_opening(tissue)
+        return wall, middle
 
 
 class Chest:
@@ -178,7 +196,7 @@ class Chest:
         low, high = np.minimum(left_low, right_low), np.maximum(left_high, right_high)
         self.hu = shown.hu
         self.rows = slice(max(0, int(low[2])), int(high[2]))
-        self.middle = round((int(left_high[0]) + int(right_low[0])) / 2)
+        self.middle = round((int(left_low[0]) + int(right_high[0])) / 2)  # inner edges differ: a lung may cross it
         hu = shown.hu[:, :, self.rows]
         self.inside = filled_in_plane(ndimage.binary_opening(hu > SOLID_HU))
         self.lung = self.inside & (hu < AIR_HU)
@@ -262,6 +280,13 @@ class Chest:
 def half(side: str, middle: int) -> slice:
     """The indices of one side: the first axis runs from the left of the patient to the right."""
     return slice(None, middle) if side == "left" else slice(middle, None)
+
+
+def body_middle(hu: np.ndarray) -> int:
+    """The index of the plane half way between the sides of the body: the median over the slices."""
+    across = ndimage.binary_opening(hu > SOLID_HU, iterations=2).any(axis=1)
+    edges = [np.flatnonzero(across[:, k]) for k in range(hu.shape[2])]
+    return round(float(np.median([(cols[0] + cols[-1] + 1) / 2 for cols in edges if len(cols)] or [hu.shape[0] / 2])))
 
 
 def mirror(mask: np.ndarray, middle: int) -> np.ndarray:

@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 
 from curation.align.pointers import pointer_box
+from curation.suspicion.facts import NARRATIVE
 from curation.suspicion.shown import Box, Shown
 
 Row = dict[str, Any]
 RowOf = Callable[[Row], float | None]
 """The slice of the volume that a sentence points at; None where it points at none."""
 
-ENOUGH = 1.0
+ENOUGH = 0.4
 """Logarithm of the odds against a report's sides from which on the pair is worth a look."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -112,21 +113,26 @@ def opposite_sides(
 
 def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterator[Statement]:
     """Findings that are said of one side; each once, pointed at where a sentence points at it."""
-    found: dict[str, dict[tuple[object, ...], Statement]] = defaultdict(dict)
-    named: dict[str, set[str | None]] = defaultdict(set)
+    found: dict[str, dict[tuple[str | int, ...], Statement]] = defaultdict(dict)
+    named: dict[str, set[str]] = defaultdict(set)
     for row in sentences:
-        if row["assertion"] != "present" or row["is_normal"] or row["is_prior_comparison"]:
+        if row["section"] not in NARRATIVE or row["assertion"] != "present":
+            continue
+        if row["is_normal"] or (row["is_prior_comparison"] and not _STILL.search(row["text"])):
             continue
         for kind in KINDS:
             regions = [region for region in row["regions"] or () if region.startswith(kind.regions)]
             if not regions or not kind.words.search(row["text"]):
                 continue
             side = row["laterality"]
-            named[kind.name].add(side)
+            if side is not None:  # a summary that leaves the side out takes nothing back
+                named[kind.name].add(side)
             if side in OTHER_SIDE:
                 size_mm = max(row["measurements_mm"] or (), default=None)
                 one = Statement(kind, regions[0], side, size_mm, row_of(row), _grade(row["text"]))
-                key = (side, regions[0], round(size_mm or 0)) if kind.is_local else (side,)
+                key: tuple[str | int, ...] = (side, regions[0]) if kind.is_local else (side,)
+                if kind.name == NODULE:
+                    key = (*key, round(size_mm or 0))
                 if key not in found[kind.name] or one.row is not None:
                     found[kind.name][key] = one
     if "filled lung" in named:
@@ -184,6 +190,8 @@ def _any_of(*parts: str) -> re.Pattern[str]:
     return re.compile("|".join(parts), re.IGNORECASE)
 
 
+_STILL = _any_of(r"\b(?:new|unchanged|stable|increased?|larger|enlarged)\b")
+"""A comparison that speaks of what is there today."""
 GRADES = (
     (3, _any_of(r"\b(?:large|massive|extensive|severe)\b")),
     (2, _any_of(r"\bmoderate")),
@@ -192,17 +200,18 @@ GRADES = (
 NODULE = "nodule"
 _PLEURA, _LUNG, _KIDNEY = ("pleura", "lung"), ("lung",), ("kidney",)
 KINDS = (
-    Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA, Shown.fluid_ml, 2.0, 0.85, 2.5),
+    Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA, Shown.fluid_ml, 2.0, 1.6, 3.5),
     Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Shown.free_air_ml, 0.3, 1.25, 3.5),
     Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
-         Shown.filled_ml, 2.0, 1.3, 2.5, reach_mm=15.0, is_local=True),
-    Kind("collapsed lung", _any_of("atelecta"), _LUNG, Shown.filled_ml, 2.0, 0.8, 1.3, reach_mm=15.0, is_local=True),
+         Shown.filled_ml, 2.0, 1.25, 3.0, reach_mm=15.0, is_local=True),
+    Kind("collapsed lung", _any_of("atelecta"), _LUNG, Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
     Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_share, 0.1, 0.9, 2.0, reach_mm=7.0,
          pointed=Shown.nodule_hu, is_local=True),
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
-         Shown.stone_ml, 0.03, 1.8, 3.5),
-    Kind("water in the kidney", _any_of(r"\bcysts?\b", "hydronephros", "dilat", "zysten?"), _KIDNEY,
-         Shown.water_ml, 1.0, 1.5, 3.0, faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
+         Shown.stone_ml, 0.03, 1.5, 3.5, reach_mm=8.0),
+    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.water_ml, 1.0, 1.6, 2.5),
+    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.water_ml, 1.0, 0.75, 1.0, reach_mm=8.0,
+         faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
     Kind("bladder wall", _any_of(r"\bmass\b", r"\blesion\b", "thickening", r"\btumou?r\b"), ("urinary_bladder",),
-         Shown.wall_ml, 1.0, 0.9, 1.5),
+         Shown.wall_ml, 1.0, 1.6, 2.5, reach_mm=18.0),
 )  # fmt: skip

@@ -10,12 +10,13 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from curation.audit.casebook import Box, Casebook
-from curation.audit.pages import report_parts
+from curation.audit.pages import STAGE_WORK, report_parts
 from curation.audit.server import COOKIE, application
 from curation.audit.slices import grey, slice_pixels, slice_png, thumbnail_png
-from curation.audit.static import telling_sentence, write_static
+from curation.audit.static import N_CASES, telling_sentence, write_static
 from curation.audit.verdicts import VerdictStore
-from curation.contract import Dataset, private_folder
+from curation.contract import STAGES, Dataset, private_folder
+from curation.suspicion import severity_of
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 
@@ -254,6 +255,25 @@ def test_the_static_page_is_reproducible(root, tmp_path):
     for name in ("one.html", "two.html"):
         write_static(root, tmp_path / name, progress=Progress(quiet=True))
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
+
+
+def test_the_flow_says_what_each_stage_keeps(root, tmp_path):
+    assert list(STAGE_WORK) == list(STAGES)
+    write_static(root, tmp_path / "page.html", progress=Progress(quiet=True))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    counts = Dataset.open(root).manifest["counts"]
+    assert counts
+    assert all(f"<td>{stage}</td><td>{STAGE_WORK[stage]}</td>" in page for stage in counts)
+
+
+def test_the_static_page_says_how_many_pairs_are_suspected_at_all(root, tmp_path):
+    pairs = Dataset.open(root).rows("pairs")
+    n = sum(any(severity_of(flag) in ("alarm", "look") for flag in row["flags"]) for row in pairs)
+    write_static(root, tmp_path / "page.html", progress=Progress(quiet=True))
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"{n} of {len(pairs)} pairs carry a flag graver than a note" in page
+    n_unsuspected = sum(not row["suspicion"] for row in pairs)
+    assert page.count("no rule speaks against it") == min(n_unsuspected, max(0, N_CASES - len(pairs) + n_unsuspected))
 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from benchmarks import audit_planted_errors as errors
 from benchmarks import audit_planted_work as work
 from benchmarks.audit_planted import KINDS, Score, unseen
+from benchmarks.audit_sides import tables
 from curation.codes import ROOMS
 from curation.demo.plan import plan_studies
 from curation.suspicion import RULES
@@ -135,3 +136,17 @@ def test_a_rewritten_file_is_another_file_and_a_hard_link_is_the_same(tmp_path):
     one.write_bytes(b"y")
     assert work._stamp(one) != before
     assert work._stamp(other) == before
+
+
+def test_sides_are_counted_over_the_threshold():
+    measured = [  # as it is, exchanged: evidence and a lobe on the wrong side; findings that are measured
+        ((1.5, False), (-1.5, False), 2),
+        ((-0.45, False), (0.45, False), 1),
+        ((0.0, False), (0.0, True), 0),
+        ((0.0, False), (0.0, False), 0),
+    ]
+    lines = tables({"demo": measured})
+    assert "| demo | 4 | 2 (50.0%) | 1 (25.0%) | 2 |" in lines
+    assert "| 0.2 | 2 (50.0%) | 1 (25.0%) |" in lines
+    assert "| 1 | 2 (50.0%) | 0 (0.0%) |" in lines
+    assert "| 2 | 1 (25.0%) | 0 (0.0%) |" in lines

@@ -22,6 +22,7 @@ from curation.suspicion.clues import (
 from curation.suspicion.copies import whole_digest
 from curation.suspicion.facts import TextFacts, VolumeFacts, exams, stated_contrast, text_facts
 from curation.suspicion.fit import pair_findings
+from curation.suspicion.judge import shift_detail
 from curation.suspicion.shift import find_shifts
 from reports.parse import parse_report
 from reports.records import MergedReport, RawReport
@@ -145,14 +146,31 @@ def test_a_contradiction_is_named(code, text, volume):
     ],
 )
 def test_a_scan_that_ends_within_the_lungs_is_named(tops, is_cut):
+    assert is_cut_off("chest", {region: (100.0, top) for region, top in tops.items()}) is is_cut
+
+
+@pytest.mark.parametrize(
+    ("part", "low", "high", "is_cut"),
+    [
+        ("abdomen", 220.0, 300.0, False),  # the lungs' lowest 80 mm lie below the first slice
+        ("abdomen", 275.0, 300.0, True),  # 25 mm: the domes stand higher
+        ("abdomen", 40.0, 290.0, False),  # whole lungs
+        ("abdomen", 200.0, 260.0, True),  # a "lung" of 60 mm that ends within the scan
+        ("pelvis", 275.0, 300.0, False),  # nobody asked for the domes
+    ],
+)
+def test_an_abdomen_without_the_domes_of_the_diaphragm_is_named(part, low, high, is_cut):
+    assert is_cut_off(part, {"lung_left": (low, high), "lung_right": (low + 4, high)}) is is_cut
+
+
+def is_cut_off(part, tops_mm):
     volume = VolumeFacts(
-        parts=frozenset({"chest"}), spans_mm={region: (100.0, top) for region, top in tops.items()},
-        masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None, sex=None, series_number=None,
-        numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(), heights_mm=(0.0, 300.0),
-        tops_mm={region: (100.0, top) for region, top in tops.items()},
+        parts=frozenset({part}), spans_mm=tops_mm, masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None,
+        sex=None, series_number=None, numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(),
+        heights_mm=(0.0, 300.0), tops_mm=tops_mm,
     )  # fmt: skip
-    found = pair_findings(TextFacts(exams=(frozenset({"chest"}),)), volume)
-    assert ("ORGAN_CUT" in {finding.code for finding in found}) is is_cut
+    found = pair_findings(TextFacts(exams=(frozenset({part}),)), volume)
+    return "ORGAN_CUT" in {finding.code for finding in found}
 
 
 def test_of_several_examinations_in_one_report_one_must_fit():
@@ -325,6 +343,18 @@ def test_silent_rows_do_not_end_a_block():
     assert len(shifts) == 1
     assert abs(shifts[0].first - 60) <= 1
     assert abs(shifts[0].last - 94) <= 1
+
+
+@pytest.mark.parametrize(
+    ("silent", "earliest", "latest"), [((), 60, 94), ((58, 59, 94), 58, 94), (range(93, 99), 60, 95)]
+)
+def test_rows_beside_a_block_that_fit_both_studies_may_belong_to_it(silent, earliest, latest):
+    (shift,) = find_shifts(200, known(200, shifted=range(60, 95), offset=-1, silent=silent))
+    assert (shift.earliest, shift.latest) == (earliest, latest)
+    source = [SourceRow(n) for n in range(1, 201)]
+    maybe = [f"from {earliest + 1}"] * (earliest < shift.first) + [f"to {latest + 1}"] * (latest > shift.last)
+    words = f"reports {shift.first + 1} to {shift.last + 1} of the source fit the study 1 row(s) before their own"
+    assert shift_detail(shift, source) == words + (f", perhaps {' '.join(maybe)}" if maybe else "")
 
 
 def test_two_blocks_are_two():

@@ -74,7 +74,7 @@ CASES = (
     (consolidation, "There is consolidation in the {side} lower lobe.", "filled lung"),
     (nodules, "A 20 mm nodule in the {side} upper lobe. A 20 mm nodule in the {side} lower lobe.", "nodule"),
     (stone, "There is a 10 mm stone in the {side} kidney.", "kidney stone"),
-    (cyst, "There is a 28 mm cyst of the {side} kidney.", "water in the kidney"),
+    (cyst, "There is a 28 mm cyst of the {side} kidney.", "renal cyst"),
 )
 
 
@@ -144,6 +144,38 @@ def test_two_effusions_of_one_grade_tell_nothing(plain):
     assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
 
 
+@pytest.mark.parametrize("reach_mm", [0, 30])
+def test_the_lungs_are_compared_across_the_middle_of_the_chest_even_where_one_reaches_over_it(plain, reach_mm):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    effusion(data, affine, "right")
+    low, high = boxes["lung_right"]
+    boxes = {**boxes, "lung_right": (low - [round(reach_mm / STEP), 0, 0], high)}
+    assert abs(Shown(data, (STEP,) * 3, boxes).chest.middle + affine[0, 3] / STEP) <= 2
+    assert opposite_sides(said("Moderate right pleural effusion."), data, (STEP,) * 3, boxes) is None
+    assert opposite_sides(said("Moderate left pleural effusion."), data, (STEP,) * 3, boxes) is not None
+
+
+EFFUSION = "FINDINGS: Moderate right pleural effusion.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_heard"),
+    [
+        (f"HISTORY: Left pleural effusion?\n{EFFUSION}", True),
+        (f"INDICATION: Rule out pleural effusion.\n{EFFUSION}", True),
+        (f"{EFFUSION}IMPRESSION: Pleural effusion.\n", True),
+        (f"{EFFUSION}IMPRESSION: Left pleural effusion.\n", False),
+        (EFFUSION.replace("effusion.", "effusion, unchanged compared to 2021-03-04."), True),
+        (EFFUSION.replace("Moderate", "Previous").replace("effusion.", "effusion seen on the prior study."), False),
+    ],
+)
+def test_only_what_the_report_finds_today_counts_for_or_against_a_side(plain, text, is_heard):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    effusion(data, affine, "left")
+    rows = sentence_rows(parse_report(text), "report")
+    assert (opposite_sides(rows, data, (STEP,) * 3, boxes) is not None) is is_heard
+
+
 def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
     data, affine, boxes = plain[0].copy(), *plain[1:]
     ball(data, affine, (SIGN["left"] * 90, 20, 340), 10, 30)
@@ -174,11 +206,15 @@ def test_a_row_is_looked_up_where_the_pointer_points():
     assert row_of({"image_pointer": None}) is None
 
 
+@pytest.mark.parametrize("is_narrow", [False, True])
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_a_mass_in_the_bladder_lies_where_the_urine_is_missing(side):
+def test_a_mass_in_the_bladder_lies_where_the_urine_is_missing(side, is_narrow):
     data, affine = trunk(-205, 60, spacing_mm=STEP)
-    boxes = {"urinary_bladder": tuple(((np.array(ORGANS["urinary_bladder"][0]) + sign * np.array([44, 38, 36])
-                                        - affine[:3, 3]) / STEP).astype(int) for sign in (-1, 1))}  # fmt: skip
+    low, high = (((np.array(ORGANS["urinary_bladder"][0]) + sign * np.array([44, 38, 36])
+                   - affine[:3, 3]) / STEP).astype(int) for sign in (-1, 1))  # fmt: skip
+    if is_narrow:  # the localizer's box ends with the urine
+        (low if side == "left" else high)[0] += -round(SIGN[side] * 24 / STEP)
+    boxes = {"urinary_bladder": (low, high)}
     ball(data, affine, (SIGN[side] * 30, 40, -130), 13, 55)
     for stated in ("left", "right"):
         found = opposite_sides(said(f"There is a 26 mm mass of the {stated} bladder wall."), data, (STEP,) * 3, boxes)
@@ -191,6 +227,26 @@ def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
     cyst(data, affine, "right")
     text = "Small left pneumothorax. There is a 28 mm cyst of the left kidney."
     assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
+
+
+def test_kidneys_without_contrast_tell_nothing_of_water(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    cyst(data, affine, "right")
+    text = said("There is a 28 mm cyst of the left kidney. Mild left hydronephrosis.")
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is not None
+    for side in ("left", "right"):
+        low, high = boxes[f"kidney_{side}"]
+        kidney = data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
+        kidney[kidney > 50] = 35
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+
+
+def test_a_wide_collecting_system_tells_its_side_beside_ascites(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    cyst(data, affine, "right")
+    text = said("Severe left hydronephrosis. Moderate ascites.")
+    found = opposite_sides(text, data, (STEP,) * 3, boxes)
+    assert found == "hydronephrosis: left in the text, right in the images"
 
 
 def test_ascites_about_a_kidney_is_no_cyst(plain):
