@@ -199,7 +199,7 @@ def test_identity_faults_are_dropped_with_their_reasons(tmp_path: Path):
 
 
 def test_copies_of_a_volume_and_leaking_texts_are_withheld(tmp_path: Path):
-    one = StudyPlan(40, "MRN810001", "Aldersgate^Nell", "ACC7700001", "20210401")
+    one = StudyPlan(40, "MRN810001", "Marsh^Heather", "ACC7700001", "20210401")
     twin = StudyPlan(40, "MRN810002", "Bexleyheath^Tom", "ACC7700002", "20210402")
     other = StudyPlan(41, "MRN810003", "Cricklewood^Ann", "ACC7700003", "20210403")
     root = write_export(tmp_path / "export", (one, other))
@@ -212,8 +212,8 @@ def test_copies_of_a_volume_and_leaking_texts_are_withheld(tmp_path: Path):
         header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
         header.save_as(path)
     rows = [report_row(plan) for plan in (one, twin, other)]
-    # another patient's name, in lower case: neither a pattern nor this study's own headers can know it
-    rows[2]["report_text"] += " Unchanged from aldersgate nell of last week."
+    # another patient's name, of ordinary words in lower case: neither a pattern nor this study's own headers can know it
+    rows[2]["report_text"] += " Unchanged from marsh heather of last week."
     write_reports(root / "reports.csv", rows)
     (root / "config.toml").write_text("[grid]\nspacing_mm = 4\n[volumes]\nmin_slices = 8\n")
     (root / "key").write_text("0" * 32)
