@@ -212,7 +212,7 @@ def test_copies_of_a_volume_and_leaking_texts_are_withheld(tmp_path: Path):
         header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
         header.save_as(path)
     rows = [report_row(plan) for plan in (one, twin, other)]
-    # another patient's name, of ordinary words in lower case: neither a pattern nor this study's own headers can know it
+    # another patient's name, of ordinary words in lower case: neither a rule nor this study's own headers can know it
     rows[2]["report_text"] += " Unchanged from marsh heather of last week."
     write_reports(root / "reports.csv", rows)
     (root / "config.toml").write_text("[grid]\nspacing_mm = 4\n[volumes]\nmin_slices = 8\n")
