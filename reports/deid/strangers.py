@@ -23,8 +23,9 @@ from reports.deid.words import words
 _TITLE_CASE = re.compile(r"[A-Z][a-z]{1,}|(?:Mc|Mac|De|Di|Van|Le|La|Fitz)[A-Z][a-z]{2,}")
 _WITHIN = re.compile(r",?[ \t]{1,3}|[ \t]{0,2}\n[ \t]{0,4}")
 _OPENS = re.compile(r"[:=/(\[<>{~&|\n*.#@\"'+-]?")
-_INITIAL = re.compile(r"(?:(?<=[^\w.])|^)[A-Z]\.?[ \t]{0,2}$")
 """Behind one of these a word may stand alone."""
+_INITIAL = re.compile(r"(?:(?<=[^\w.])|^)[A-Z]\.?[ \t]{0,2}$")
+"""An initial in front of a word."""
 _CLOSES = re.compile(
     r"[ \t]{0,2}(?:[/(\[)\]<>}|&~;\n\"'+]|$|(?:[01]\d|2[0-3])[0-5]\d(?![\w.,])|[ ][A-Z]\.?(?![\w])|(?:19|20)\d\d(?!\d)"
     r"|\d{1,2}(?:[:h]\d\d|[/.]\d{1,2}[/.]\d)|@|\d{4} ?h|[ap]m\b|twin\b"
