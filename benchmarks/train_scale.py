@@ -38,7 +38,7 @@ from train.reader import VolumeStore, map_nifti
 from train.text import train_tokens
 
 BATCH, RATE = 16, 2e-3
-HELD_OUT_BATCHES = 40
+HELD_OUT_BATCHES = 128
 SHOWN_EVERY = 250
 LEAST_CASES = 5
 """Held-out crops with and without, for a class to be measured."""
@@ -193,32 +193,52 @@ def _logits(model: nn.ModuleDict, crops: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def _measured(model: nn.ModuleDict, held: Batcher, truth: Truth, seed: int) -> dict[str, Any]:
-    """Mean AUROC over regions and over kinds of lesion, each with its interval over patients."""
-    patients, wanted, given = [], [], []
+    """Mean AUROC over regions and over kinds of lesion, each with its interval over patients.
+
+    ``within`` is the mean over kinds of the mean over drawn regions of the AUROC among the crops of one region: there
+    the place of a crop answers nothing, only the lesion can. ``kinds`` lists it for each kind.
+    """
+    patients, wanted, given, drawn_on = [], [], [], []
     for step in range(HELD_OUT_BATCHES):
         batch = held.make(step, range(BATCH), BATCH)
         patients += [held.sentence(drawn).patient_id for drawn in batch.draws]
+        drawn_on += [drawn.region for drawn in batch.draws]
         wanted.append(truth.of(batch.draws).numpy())
         given.append(_logits(model, batch.clean).numpy())
-    y, score = np.concatenate(wanted), np.concatenate(given)
+    y, score, region = np.concatenate(wanted), np.concatenate(given), np.array(drawn_on)
     names, place = np.unique(patients, return_inverse=True)
     rows_of = [np.flatnonzero(place == index) for index in range(len(names))]
 
-    def macro(columns: np.ndarray) -> Callable[[np.ndarray], float]:
+    def macro(columns: np.ndarray, within: bool = False) -> Callable[[np.ndarray], float]:
         def auroc(drawn: np.ndarray) -> float:
             rows = np.concatenate([rows_of[int(index)] for index in drawn])
-            known = [c for c in columns if 0 < y[rows, c].sum() < len(rows)]
-            return float(np.mean([roc_auc_score(y[rows, c], score[rows, c]) for c in known])) if known else float("nan")
+            of_kind = [_auroc(y[rows, c], score[rows, c], region[rows] if within else None) for c in columns]
+            return float(np.nanmean(of_kind)) if not np.isnan(of_kind).all() else float("nan")
 
         return auroc
 
     often = np.flatnonzero(np.minimum(y.sum(axis=0), (1 - y).sum(axis=0)) >= LEAST_CASES)
-    sides = {"regions": often[often < truth.n_regions], "lesions": often[often >= truth.n_regions]}
+    lesions = often[often >= truth.n_regions]
+    told = {int(c): _auroc(y[:, c], score[:, c], region) for c in lesions}
+    sides = {"regions": (often[often < truth.n_regions], False), "lesions": (lesions, False)}
+    sides["within"] = (np.array([c for c, value in told.items() if not np.isnan(value)], dtype=int), True)
     return {
-        name: statistic_interval(macro(columns), len(names), n=100, seed=seed) | {"classes": len(columns)}
-        for name, columns in sides.items()
+        name: statistic_interval(macro(columns, within), len(names), n=100, seed=seed) | {"classes": len(columns)}
+        for name, (columns, within) in sides.items()
         if len(columns)
-    }
+    } | {"kinds": {truth.names[c]: round(value, 3) for c, value in told.items() if not np.isnan(value)}}
+
+
+def _auroc(wanted: np.ndarray, given: np.ndarray, region: np.ndarray | None) -> float:
+    """AUROC of one class; with `region`, its mean over the regions that have cases enough; NaN where none has."""
+    if region is None:
+        return float(roc_auc_score(wanted, given)) if 0 < wanted.sum() < len(wanted) else float("nan")
+    found = []
+    for name in np.unique(region):
+        rows = region == name
+        if LEAST_CASES <= wanted[rows].sum() <= rows.sum() - LEAST_CASES:
+            found.append(roc_auc_score(wanted[rows], given[rows]))
+    return float(np.mean(found)) if found else float("nan")
 
 
 def main(words: list[str] | None = None) -> int:
