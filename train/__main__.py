@@ -46,7 +46,13 @@ def _out(metavar: str, says: str, *, required: bool = True) -> Argument:
 METHODS = [name for name in preset_names() if name not in SCALES]
 DATASET = _argument("dataset", metavar="DATASET", type=Path, help="a curated data set")
 RUN = _argument("run_folder", metavar="RUN", type=Path, help="a run of `pretrain`")
-SET = _argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override one key, repeatable")
+SET = _argument(
+    "--set",
+    metavar="KEY=VALUE",
+    action="append",
+    default=[],
+    help="override one key of docs/train_configuration.md, repeatable",
+)
 ROWS = _argument("--rows", metavar="N", type=_count, default=6, help="how many crops (default 6)")
 CONFIG = _takes(
     _argument("--config", metavar="FILE", help="a TOML file, or a preset: " + ", ".join(preset_names())),
@@ -66,8 +72,8 @@ def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
     is_new = not (arguments.out / "config.json").is_file()  # with --resume: a job that may be restarted
     if is_new or not arguments.resume or arguments.config or _words(arguments):
         config = load_config(arguments.config, _words(arguments))
-    if is_new and arguments.resume:
-        progress.say(f"{arguments.out} holds no run to go on with: starting one")
+    if is_new and config and arguments.resume:
+        progress.say(f"{arguments.out} holds no run to go on with: starting one, method {config.method}")
     return pretrain(arguments.dataset, arguments.out, config, resume=arguments.resume, progress=progress)
 
 
@@ -138,6 +144,7 @@ PROGRAM = Program(
             "RUN/history.jsonl and RUN/tensorboard hold the losses, RUN/samples pictures of crops with their\n"
             "sentences. Ctrl-C or SIGTERM saves and stops; --resume goes on, and does nothing where the run is\n"
             "finished.",
+            "run the same command with --resume to go on",
         ),
         Command(
             "evaluate",
@@ -146,14 +153,19 @@ PROGRAM = Program(
                 RUN,
                 DATASET,
                 SET,
-                _argument("--only", metavar="TASK", action="append", help="run some tasks only, repeatable"),
+                _argument(
+                    "--only", metavar="TASK", action="append", help="one task (text_only, organs, ...), repeatable"
+                ),
             ),
             _evaluate,
             "Measure a run on the validation and test splits: the text-only probe, the shuffled-text gap, retrieval,\n"
             "finding probes, segmentation, pointing. Writes RUN/metrics.json and RUN/report.html. --set takes keys\n"
-            "of `evaluate`.\n\n"
+            "of `evaluate`. Whether aligned crops beat random ones takes a second run, see the last line.\n\n"
             "  python -m train evaluate RUN DATASET\n"
-            "  python -m train evaluate RUN DATASET --only text_only --only text_gain",
+            "  python -m train evaluate RUN DATASET --only text_only --only text_gain\n"
+            "  python -m train evaluate RUN DATASET --only organs --set segment_steps=500 --set segment_volumes=40\n"
+            "  python -m train baselines DATASET --out GRID --methods t3d,random-crops",
+            "run the same command again",
         ),
         Command(
             "baselines",
@@ -169,9 +181,12 @@ PROGRAM = Program(
             _baselines,
             "Pre-train and evaluate scratch, restore, simclr, clip, t3d and t3d-align (with `--methods all` the\n"
             "ablations too) for each seed with equal steps and encoder, and write GRID/table.md.\n"
-            "A grid that was cut off goes on where it stopped.\n\n"
+            "A grid that was cut off goes on where it stopped; with other keys of `evaluate` it is measured again,\n"
+            "with nothing trained again.\n\n"
             "  python -m train baselines DATASET --out GRID --seeds 3\n"
             "  python -m train baselines DATASET --out GRID --methods restore,t3d --set loop.steps=200\n"
+            "  python -m train baselines DATASET --out GRID --seeds 3 --set evaluate.segment_steps=500\n"
+            "      --set evaluate.segment_volumes=40 --set 'evaluate.segment_fractions=[0.01, 0.1]'\n"
             "  python -m train baselines DATASET --out GRID --seeds 3 --jobs 16    (one GPU, many small networks)",
         ),
         Command(
@@ -182,6 +197,7 @@ PROGRAM = Program(
             "Write encoder.safetensors under MONAI's own names, encoder.json to build the network, the preprocessing\n"
             "contract and a model card.\n\n"
             "  python -m train export RUN --out encoder",
+            "run the same command again",
         ),
         Command(
             "features",
@@ -197,6 +213,7 @@ PROGRAM = Program(
             "volume on another grid, or not in Hounsfield units, is refused with what to do.\n\n"
             "  python -m train export RUN --out encoder\n"
             "  python -m train features encoder volume.nii.gz --out features.safetensors",
+            "run the same command again",
         ),
         Command(
             "crops",
@@ -212,7 +229,9 @@ PROGRAM = Program(
             _crops,
             "Show which crops training sees for a pair, the part of the region both views cover, and the sentences\n"
             "each crop covers.\n\n"
-            "  python -m train crops DATASET --pair ID --out crops.png",
+            "  python -m train crops DATASET --pair ID --out crops.png\n"
+            "  python -m train crops DATASET --rows 100 --table draws.parquet",
+            "run the same command again",
         ),
         Command(
             "search",
@@ -229,6 +248,7 @@ PROGRAM = Program(
             "`pretrain --method t3d-align`, and draw the best of each volume with the place the sentence looks at\n"
             "and what the report says about the crop.\n\n"
             '  python -m train search RUN DATASET "There is a pleural effusion." --out found.png',
+            "run the same command again",
         ),
     ),
 )

@@ -19,7 +19,7 @@ from t3dkit.command import finite
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.bench import Bench
-from train.config import as_table, overridden
+from train.config import EvaluateConfig, as_table, overridden
 from train.controls import pointing, text_gain, text_only
 from train.probes import abnormal_crops, findings
 from train.report_page import write_report
@@ -56,9 +56,15 @@ HEADLINES = {
 
 
 def evaluate(
-    run_folder: Path, dataset_root: Path, *, words: Sequence[str] = (), only: Sequence[str] | None, progress: Progress
+    run_folder: Path,
+    dataset_root: Path,
+    *,
+    config: EvaluateConfig | None = None,
+    words: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Measure a run; returns the short summary.
+    """Measure a run as `config` says, or as the run's own configuration changed by `words`; returns the short summary.
 
     Raises
     ------
@@ -73,8 +79,8 @@ def evaluate(
     run = open_run(run_folder)
     dataset = Dataset.open(dataset_root)
     asked = [word if word.startswith("evaluate.") else f"evaluate.{word}" for word in words]
-    config = overridden(run.config, asked)
-    bench = Bench(run, dataset, config.evaluate, progress, run.root / "cache")
+    config = config or overridden(run.config, asked).evaluate
+    bench = Bench(run, dataset, config, progress, run.root / "cache")
     torch.manual_seed(bench.config.seed)
     started = time.monotonic()
     results = {name: task(bench) for name, task in TASKS.items() if not only or name in only}
@@ -83,7 +89,7 @@ def evaluate(
         "step": bench.step,
         "n_held_out_patients": bench.held_out.catalogue.n_patients,
         "n_train_patients": bench.train.catalogue.n_patients,
-        "evaluate": as_table(config)["evaluate"],
+        "evaluate": as_table(config),
         "results": results,
         "not_measured": {"random_crops": RANDOM_CROPS},
     }

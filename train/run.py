@@ -2,6 +2,7 @@
 
     RUN/config.json       configuration, preprocessing contract, text encoder, data set, versions
     RUN/tokenizer.json    the tokenizer
+    RUN/warmup/           the text encoder's warm-up, until step 0 is written
     RUN/checkpoints/      the last two
     RUN/history.jsonl     loss terms by step
     RUN/samples/          pictures of crops, corruption and restoration with their sentences
@@ -26,6 +27,7 @@ from t3dkit.errors import ConfigError, ContractError
 from t3dkit.version import VERSION
 from train.checkpoint import read_checkpoint
 from train.config import Config, as_table, build
+from train.distributed import rank
 from train.models import T3D, placed
 from train.reader import AIR_HU
 from train.text import Tokens, read_tokens, rebuild_encoder
@@ -62,6 +64,11 @@ class Run:
         """Where the checkpoints lie."""
         return self.root / "checkpoints"
 
+    @property
+    def warmup(self) -> Path:
+        """Where those of the text encoder's warm-up lie, before there are others."""
+        return self.root / "warmup"
+
     def history(self) -> list[dict[str, float]]:
         """The logged loss terms, by step."""
         path = self.root / "history.jsonl"
@@ -86,21 +93,22 @@ def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str
 
 
 def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, text_settings: dict[str, Any]) -> Run:
-    """Write ``config.json`` and ``tokenizer.json`` of a new run."""
+    """A new run; of several processes the first one writes its ``config.json`` and ``tokenizer.json``."""
     tokenizer_json = tokens.to_json()
     preprocessing = preprocessing_contract(dataset, config, tokenizer_json)
-    write_text(root / "tokenizer.json", tokenizer_json)
-    write_json(
-        root / "config.json",
-        {
-            "run_schema": RUN_SCHEMA,
-            "config": as_table(config),
-            "preprocessing": preprocessing,
-            "text_encoder": _json_able(text_settings),
-            "dataset": {"name": dataset.manifest.get("name"), "sha256": _digest(dataset.root / "dataset.json")},
-            "versions": {"t3dkit": VERSION, "torch": torch.__version__},
-        },
-    )
+    if rank() == 0:
+        write_text(root / "tokenizer.json", tokenizer_json)
+        write_json(
+            root / "config.json",
+            {
+                "run_schema": RUN_SCHEMA,
+                "config": as_table(config),
+                "preprocessing": preprocessing,
+                "text_encoder": _json_able(text_settings),
+                "dataset": {"name": dataset.manifest.get("name"), "sha256": _digest(dataset.root / "dataset.json")},
+                "versions": {"t3dkit": VERSION, "torch": torch.__version__},
+            },
+        )
     return Run(root=root, config=config, preprocessing=preprocessing, text_settings=text_settings, tokens=tokens)
 
 
@@ -155,8 +163,8 @@ def require_same_grid(run: Run, dataset: Dataset) -> None:
     for key in ("spacing_mm", "orientation"):
         if grid.get(key) != run.preprocessing[key]:
             raise ContractError(
-                f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: curate "
-                "it with the run's grid"
+                f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: give a data "
+                f"set on the run's grid, made by `python -m curation run --config FILE` with grid.{key} in the file"
             )
 
 

@@ -37,7 +37,7 @@ def test_a_file_overrides_its_method_and_words_override_the_file(tmp_path: Path)
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("loop.stepz=1", "stepz"),
+        ("loop.stepz=1", "loop.stepz.*no such key .perhaps loop.steps"),
         ("loop.steps=many", "loop.steps"),
         ("loop.steps=1.5", "loop.steps"),
         ("corruption.ratio=[0.5]", "corruption.ratio"),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +26,14 @@ from train import evaluate as evaluate_module
 from train.__main__ import main
 from train.batch import normalise
 from train.bench import grid_starts
+from train.checkpoint import read_checkpoint
 from train.evaluate import TASKS
 from train.intervals import mean_interval, statistic_interval
 from train.reader import cut
 from train.run import load_model, open_run
 from train.show import DRAWS
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = (
     "batch=4",
     "probe_batches=40",
@@ -294,11 +300,39 @@ def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
     assert main([*words, "--jobs", "2"]) == 0
     assert (tmp_path / "side-by-side" / "table.md").read_text().splitlines() == shown
     words[3] = str(tmp_path)
+    weights = sorted((tmp_path / "scratch-0" / "checkpoints").rglob("*"))
+    times = [path.stat().st_mtime_ns for path in weights]
+    fewer = [*words, "--set", "evaluate.segment_volumes=1", "--set", "evaluate.segment_steps=1"]
+    fewer[fewer.index("--methods") + 1] = "scratch"
+    assert main(fewer) == 0  # measured anew, not trained anew
+    organs = json.loads((tmp_path / "scratch-0" / "metrics.json").read_text())["results"]["organs"]
+    assert (organs["n_held_out_volumes"], organs["steps"]) == (1, 1)
+    assert [path.stat().st_mtime_ns for path in weights] == times
+    assert main(words) == 0
+    assert (tmp_path / "table.md").read_text().splitlines() == shown
     monkeypatch.setattr(baselines_module, "evaluate", pytest.fail)
     assert main(words) == 0
     assert (tmp_path / "table.md").read_text().splitlines() == shown
     assert main([*words, "--set", "loop.batch=3"]) == 2
     assert "another configuration" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_grid_that_is_stopped_saves_every_run_and_leaves_no_process(tiny_dataset: Path, tmp_path: Path) -> None:
+    keys = [word for key in (*TINY, "loop.steps=4000", "loop.checkpoint_every=4000") for word in ("--set", key)]
+    methods = ["--methods", "restore,simclr,t3d", "--jobs", "2"]
+    command = [sys.executable, "-m", "train", "baselines", str(tiny_dataset), "--out", str(tmp_path), *methods, *keys]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        histories = [tmp_path / name / "history.jsonl" for name in ("restore-0", "simclr-0")]
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline and not all(one.is_file() and one.stat().st_size for one in histories):
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)  # its children hold stderr open for as long as they live
+    assert process.returncode == 143, said
+    assert "run the same command again to go on" in said
+    assert all(read_checkpoint(one.parent / "checkpoints")[0].step > 0 for one in histories)
+    assert not (tmp_path / "t3d-0" / "config.json").exists()
 
 
 def test_a_retrieval_of_nothing_is_shown_as_nothing() -> None:
