@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import sem
 from scipy.stats import t as student
 
 from t3dkit.atomic import write_json, write_text
@@ -155,9 +156,9 @@ def over_seeds(intervals: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean and 95 % interval of one number measured under several seeds."""
     if len(intervals) == 1:
         return {name: intervals[0][name] for name in ("mean", "low", "high")}
-    values = np.asarray([one["mean"] for one in intervals])
-    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
+    values = [one["mean"] for one in intervals]
+    mean = float(np.mean(values))
+    half = float(student.ppf(0.975, len(values) - 1) * sem(values))
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 

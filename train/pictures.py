@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from t3dkit.atomic import write_bytes
-from train.batch import Batch, Batcher, in_crop, to_hu
+from train.batch import Batch, Batcher, to_hu
 from train.catalogue import Box
 from train.config import IntensityConfig
 
@@ -34,23 +34,12 @@ def slice_of(crop: np.ndarray, index: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Panel:
-    """One crop of a row.
-
-    Parameters
-    ----------
-    title : str
-    crop : (c, c, c) float32
-        Normalised.
-    box : Box or None
-        Outlined, in crop coordinates.
-    heat : (n, n, n) float or None
-        Drawn over the crop, through the plane where it is strongest; n divides c.
-    """
+    """One crop of a row."""
 
     title: str
-    crop: np.ndarray
-    box: Box | None = None
-    heat: np.ndarray | None = None
+    crop: np.ndarray  # (c, c, c) float32, normalised
+    box: Box | None = None  # outlined, in crop coordinates
+    heat: np.ndarray | None = None  # (n, n, n), drawn through the plane where it is strongest; n divides c
 
     @property
     def plane(self) -> int:
@@ -113,7 +102,7 @@ def sample_figure(batcher: Batcher, batch: Batch, restored: torch.Tensor | None,
     rows = []
     for place, drawn in list(enumerate(batch.draws))[:n_rows]:
         is_aligned = batcher.config.crop.policy == "aligned"
-        target = in_crop(drawn.target, drawn.views[0].start_ijk) if is_aligned else None
+        target = drawn.target.seen_from(drawn.views[0].start_ijk) if is_aligned else None
         panels = [Panel("view a", batch.clean[place, 0].cpu().numpy(), target)]
         if restored is not None:
             panels.append(Panel("hidden", batch.corrupted[place, 0].cpu().numpy(), target))

@@ -37,27 +37,13 @@ RUN_SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run.
+    """An opened run."""
 
-    Parameters
-    ----------
-    root : Path
-        Its folder.
-    config : Config
-        What it was trained with.
-    preprocessing : dict
-        What a volume must look like before the encoder sees it.
-    text_settings : dict
-        Hugging Face configuration of the text encoder.
-    tokens : Tokens
-        Its tokenizer.
-    """
-
-    root: Path
-    config: Config
-    preprocessing: dict[str, Any]
-    text_settings: dict[str, Any]
-    tokens: Tokens
+    root: Path  # its folder
+    config: Config  # what it is trained with
+    preprocessing: dict[str, Any]  # what a volume must look like before the encoder sees it
+    text_settings: dict[str, Any]  # Hugging Face configuration of the text encoder
+    tokens: Tokens  # its tokenizer
 
     @property
     def checkpoints(self) -> Path:
@@ -96,6 +82,7 @@ def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, 
     """A new run; of several processes the first one writes its ``config.json`` and ``tokenizer.json``."""
     tokenizer_json = tokens.to_json()
     preprocessing = preprocessing_contract(dataset, config, tokenizer_json)
+    digest = hashlib.sha256((dataset.root / "dataset.json").read_bytes()).hexdigest()
     if rank() == 0:
         write_text(root / "tokenizer.json", tokenizer_json)
         write_json(
@@ -104,8 +91,8 @@ def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, 
                 "run_schema": RUN_SCHEMA,
                 "config": as_table(config),
                 "preprocessing": preprocessing,
-                "text_encoder": _json_able(text_settings),
-                "dataset": {"name": dataset.manifest.get("name"), "sha256": _digest(dataset.root / "dataset.json")},
+                "text_encoder": json.loads(json.dumps(text_settings, default=str)),
+                "dataset": {"name": dataset.manifest.get("name"), "sha256": digest},
                 "versions": {"t3dkit": VERSION, "torch": torch.__version__},
             },
         )
@@ -174,11 +161,3 @@ def grid_of(dataset: Dataset) -> dict[str, Any]:
     if isinstance(grid.get("spacing_mm"), (int, float)):
         grid["spacing_mm"] = [float(grid["spacing_mm"])] * 3
     return grid
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _json_able(settings: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(settings, default=str))
