@@ -11,6 +11,7 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from t3dkit.command import Stopped
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.config import METHODS_WITHOUT_STEPS, Config, as_table, load_config
+from train.errors import TrainError
 from train.evaluate import TASKS, evaluate, result_at
 from train.loop import pretrain
 from train.run import open_run
@@ -128,10 +130,15 @@ def _side_by_side(dataset_root: Path, runs: Mapping[Path, Config], jobs: int, pr
             for done in as_completed(left):
                 done.result()
                 task.advance(note=left[done])
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
                 process.terminate()  # a run that is training saves first
+            if isinstance(error, BrokenProcessPool):
+                raise TrainError(
+                    "a process of the grid was killed, perhaps for want of memory: give fewer --jobs; the same "
+                    "command goes on"
+                ) from None
             raise
 
 

@@ -93,8 +93,8 @@ def evaluate(
         "results": results,
         "not_measured": {"random_crops": RANDOM_CROPS},
     }
-    write_json(run.root / "metrics.json", finite(metrics))
     write_report(run.root / "report.html", bench, metrics)
+    write_json(run.root / "metrics.json", finite(metrics))  # last: where it is, the run is measured
     return {"run": run.root.name, "seconds": round(time.monotonic() - started, 1), **headlines(results)}
 
 
