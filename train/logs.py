@@ -22,10 +22,9 @@ from t3dkit.atomic import write_bytes, write_text
 from t3dkit.errors import ConfigError
 from train.config import as_table, flat
 from train.distributed import world_size
-from train.pictures import png
+from train.pictures import TERMS, png
 from train.run import Run
 
-TERMS = ("total", "tcl", "tir", "align")
 SHOWN_STEPS = 20
 """Steps that the loss and speed behind the bar are taken over."""
 

@@ -23,6 +23,8 @@ from train.batch import Batch, Batcher, to_hu
 from train.catalogue import Box
 from train.config import IntensityConfig
 
+TERMS = ("total", "tcl", "tir", "align")
+"""Of the loss, as they are logged and drawn."""
 WINDOW_HU = (-200.0, 300.0)
 """Soft tissue with a little lung and bone; for the eye only."""
 
@@ -117,7 +119,7 @@ def curves(history: Sequence[dict[str, float]]) -> Figure:
     figure = Figure(figsize=(7, 3), dpi=80)
     axes = figure.add_subplot()
     steps = [row["step"] for row in history]
-    for name in ("total", "tcl", "tir", "align"):
+    for name in TERMS:
         values = [row.get(name) for row in history]
         if any(value is not None for value in values):
             axes.plot(steps, [np.nan if value is None else value for value in values], label=name, linewidth=1)

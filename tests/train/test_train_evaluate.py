@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -315,6 +316,19 @@ def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
     assert (tmp_path / "table.md").read_text().splitlines() == shown
     assert main([*words, "--set", "loop.batch=3"]) == 2
     assert "another configuration" in capsys.readouterr().err
+
+
+def test_a_torn_label_map_is_told_by_the_name_of_its_volume(
+    run: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    for path in (root / "labels" / "organs").glob("*.nii"):
+        path.write_bytes(path.read_bytes()[:400])
+    before = {name: (run / name).read_bytes() for name in ("metrics.json", "report.html") if (run / name).exists()}
+    assert main(["evaluate", str(run), str(root), "--only", "organs", "--quiet"]) == 1
+    assert re.search(r"volume volume\d+ cannot be read: label map organs", capsys.readouterr().err)
+    assert all((run / name).read_bytes() == content for name, content in before.items())
 
 
 @pytest.mark.slow
