@@ -115,6 +115,7 @@ def _pretrain(arguments: argparse.Namespace, progress: Progress) -> Summary:
     DATASET,
     SET,
     _argument("--only", "TASK", "one task (text_only, organs, ...), repeatable", action="append"),
+    goes_on="run the same command again to go on",
 )
 def _evaluate(arguments: argparse.Namespace, progress: Progress) -> Summary:
     """Measure a run on the validation and test splits: the text-only probe, the shuffled-text gap, retrieval,

@@ -142,6 +142,25 @@ def test_evaluating_twice_gives_the_same_numbers(run: Path, tiny_dataset: Path, 
     assert again == {name: metrics["results"][name] for name in ("text_only", "text_gain")}
 
 
+def test_a_measurement_that_was_cut_off_goes_on_and_ends_in_the_same_bytes(
+    run: Path, tiny_dataset: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_bench: Any) -> Any:
+        raise KeyboardInterrupt
+
+    real = evaluate_module.TASKS["organs"]
+    command = ["evaluate", str(run), str(tiny_dataset), *(word for key in QUICK for word in ("--set", key))]
+    before = {name: (run / name).read_bytes() for name in ("metrics.json", "report.html")}
+    monkeypatch.setitem(evaluate_module.TASKS, "organs", interrupted)
+    assert main([*command, "--quiet"]) == 130
+    for name in list(TASKS)[: list(TASKS).index("organs")]:
+        monkeypatch.setitem(evaluate_module.TASKS, name, lambda _bench: pytest.fail("measured twice"))
+    monkeypatch.setitem(evaluate_module.TASKS, "organs", real)
+    assert main([*command, "--quiet"]) == 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert not (run / "metrics.partial.json").exists()
+
+
 def test_numbers_that_are_not_finite_become_null(
     run: Path, tiny_dataset: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
