@@ -61,10 +61,8 @@ def distinct_batches(features: Features, size: int, n: int, *, seed: int) -> lis
     """`n` batches of `size` draws among which no two are soft positives, so that chance is exactly 1/size."""
     rng = np.random.default_rng([seed, 11])
     keys = [(one.text_key, one.normal_key or one.text_key) for one in features.sentences]
-    distinct = len({key[0] for key in keys})
-    size = min(size, distinct)
     batches = []
-    for _ in range(20 * n):
+    for _ in range(n):
         taken: set[int] = set()
         batch: list[int] = []
         for index in rng.permutation(len(keys)):
@@ -72,8 +70,6 @@ def distinct_batches(features: Features, size: int, n: int, *, seed: int) -> lis
                 batch.append(int(index))
                 taken.update(keys[index])
         batches.append(batch)
-        if len(batches) == n:
-            break
     shortest = min(len(batch) for batch in batches)
     return [batch[:shortest] for batch in batches]
 
@@ -247,10 +243,7 @@ def _cells_with_lesion(bench: Bench, drawn: Draw, n: int) -> np.ndarray:
 
 def _cells_inside(drawn: Draw, n: int) -> np.ndarray:
     """(n, n, n) bool, which cells of the first view have their centre in the target."""
-    cell = drawn.size_vox / n
-    inside = np.ones((n, n, n), dtype=bool)
-    for axis in range(3):
-        centres = drawn.views[0].start_ijk[axis] + (np.arange(n) + 0.5) * cell
-        along = (centres >= drawn.target.start_ijk[axis]) & (centres < drawn.target.stop_ijk[axis])
-        inside &= along.reshape([-1 if a == axis else 1 for a in range(3)])
-    return inside
+    centres = np.add.outer(drawn.views[0].start_ijk, (np.arange(n) + 0.5) * (drawn.size_vox / n))  # (3, n)
+    start, stop = (np.asarray(end)[:, None] for end in (drawn.target.start_ijk, drawn.target.stop_ijk))
+    i, j, k = (centres >= start) & (centres < stop)
+    return i[:, None, None] & j[:, None] & k

@@ -7,6 +7,7 @@ Refuses: to load anything from elsewhere; text is escaped.
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,13 @@ def _looks(bench: Bench, n: int = 5) -> Figure | None:
 
 def _varied(bench: Bench, n: int = 6) -> Sequence[Draw]:
     """Draws of different regions first."""
-    seen: set[str] = set()
-    kept: list[Draw] = []
-    rest: list[Draw] = []
-    for drawn in bench.draws(bench.held_out, 64, seed=9):
-        (rest if drawn.region in seen else kept).append(drawn)
-        seen.add(drawn.region)
-    return (kept + rest)[:n]
+    seen: Counter[str] = Counter()
+
+    def is_repeated(drawn: Draw) -> bool:
+        seen[drawn.region] += 1
+        return seen[drawn.region] > 1
+
+    return sorted(bench.draws(bench.held_out, 64, seed=9), key=is_repeated)[:n]
 
 
 def _picture(figure: Figure | None) -> str:
