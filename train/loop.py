@@ -215,14 +215,14 @@ class Trainer:
         ]
 
     def _restore(self) -> int:
-        """The step to begin with; a new run saves its first weights, and then needs the warm-up's no more."""
-        if newest_name(self.run.checkpoints):
-            return self.keeper.restore()
-        crops = [self.batcher.make(0, [slot], MEASURED_CROPS).views[0] for slot in range(MEASURED_CROPS)]
-        self.model.standardise_crops(torch.cat(crops).to(self.device))
-        self.keeper.save(0)
+        """The step to begin with; a new run saves its first weights, and needs those of the warm-up no more."""
+        is_new = not newest_name(self.run.checkpoints)
+        if is_new:
+            crops = [self.batcher.make(0, [slot], MEASURED_CROPS).views[0] for slot in range(MEASURED_CROPS)]
+            self.model.standardise_crops(torch.cat(crops).to(self.device))
+            self.keeper.save(0)
         shutil.rmtree(self.run.warmup, ignore_errors=True)
-        return 0
+        return 0 if is_new else self.keeper.restore()
 
     @torch.no_grad()
     def _picture(self, logs: Logs, step: int, batch: Batch) -> None:
