@@ -42,6 +42,8 @@ class Command:
         when given, becomes the exit code and is not printed.
     description : str
         What the command does, with an example; shown by ``--help``.
+    goes_on : str
+        What to do after it was stopped by a signal.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace, Progress], Summary]
     description: str = ""
+    goes_on: str = "run the same command again to go on"
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,10 @@ def run_program(program: Program, words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        print(f"{program.name} {command.name}: interrupted; run the same command again to go on", file=sys.stderr)
+        print(f"{program.name} {command.name}: interrupted; {command.goes_on}", file=sys.stderr)
         return 130
     except Stopped:
-        print(f"{program.name} {command.name}: stopped; run the same command again to go on", file=sys.stderr)
+        print(f"{program.name} {command.name}: stopped; {command.goes_on}", file=sys.stderr)
         return 143
     except Exception as error:
         print(f"{program.name} {command.name}: {_place(error)}", file=sys.stderr)

@@ -11,18 +11,23 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import sem
 from scipy.stats import t as student
 
 from t3dkit.atomic import write_json, write_text
+from t3dkit.command import Stopped
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.config import METHODS_WITHOUT_STEPS, Config, as_table, load_config
-from train.evaluate import evaluate, result_at
+from train.errors import TrainError
+from train.evaluate import TASKS, evaluate, result_at
 from train.loop import pretrain
 from train.run import open_run
 
@@ -71,6 +76,9 @@ def baselines(
     ConfigError
         An unknown method or key, or a run of the grid was made with another configuration.
     """
+    unknown = sorted(set(methods) - {*METHODS, *ABLATIONS})
+    if unknown:
+        raise ConfigError(f"no method {unknown[0]!r}; there are {', '.join((*METHODS, *ABLATIONS))}")
     fixed = {method: ["loop.steps=0"] if method in METHODS_WITHOUT_STEPS else [] for method in methods}
     configs = {
         (method, seed): load_config(method, [*GRID_WORDS, *words, f"loop.seed={seed}", *fixed[method]])
@@ -94,22 +102,27 @@ def baselines(
 
 
 def _measured(dataset_root: Path, folder: Path, config: Config, progress: Progress) -> None:
-    """Train and measure one run of the grid, as far as it was not done before."""
+    """Train and measure one run of the grid, as far as it was not done before.
+
+    Other keys of `evaluate` than before are measured again, with nothing trained again.
+    """
     if not (folder / "config.json").is_file():
         pretrain(dataset_root, folder, config, resume=False, progress=progress)
-    elif as_table(open_run(folder).config) != as_table(config):
-        raise ConfigError(f"{folder} was made with another configuration: give another --out")
+    elif as_table(replace(open_run(folder).config, evaluate=config.evaluate)) != as_table(config):
+        raise ConfigError(f"{folder} was trained with another configuration: give another --out")
     else:
         pretrain(dataset_root, folder, None, resume=True, progress=progress)
-    if not (folder / "metrics.json").is_file():
-        evaluate(folder, dataset_root, only=None, progress=progress)
+    path = folder / "metrics.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if found.get("evaluate") != as_table(config.evaluate) or set(found["results"]) != set(TASKS):
+        evaluate(folder, dataset_root, config=config.evaluate, progress=progress)
 
 
 def _side_by_side(dataset_root: Path, runs: Mapping[Path, Config], jobs: int, progress: Progress) -> None:
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")  # a forked process could not use the GPU
     with (
-        ProcessPoolExecutor(jobs, context, _take_threads, (threads,)) as pool,
+        ProcessPoolExecutor(jobs, context, torch.set_num_threads, (threads,)) as pool,
         progress.task("runs", len(runs)) as task,
     ):
         left = {pool.submit(_in_process, dataset_root, folder, config): folder.name for folder, config in runs.items()}
@@ -117,17 +130,23 @@ def _side_by_side(dataset_root: Path, runs: Mapping[Path, Config], jobs: int, pr
             for done in as_completed(left):
                 done.result()
                 task.advance(note=left[done])
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()  # a run that is training saves first
+            if isinstance(error, BrokenProcessPool):
+                raise TrainError(
+                    "a process of the grid was killed, perhaps for want of memory: give fewer --jobs; the same "
+                    "command goes on"
+                ) from None
             raise
 
 
-def _take_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
-
-
 def _in_process(dataset_root: Path, folder: Path, config: Config) -> None:
-    _measured(dataset_root, folder, config, Progress(quiet=True))
+    try:
+        _measured(dataset_root, folder, config, Progress(quiet=True))
+    except (Stopped, KeyboardInterrupt):
+        os._exit(1)  # else the pool's process would go on with the run that waits in its queue
 
 
 def summed(metrics: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
@@ -144,9 +163,9 @@ def over_seeds(intervals: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Mean and 95 % interval of one number measured under several seeds."""
     if len(intervals) == 1:
         return {name: intervals[0][name] for name in ("mean", "low", "high")}
-    values = np.asarray([one["mean"] for one in intervals])
-    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    mean = float(values.mean())
+    values = [one["mean"] for one in intervals]
+    mean = float(np.mean(values))
+    half = float(student.ppf(0.975, len(values) - 1) * sem(values))
     return {"mean": mean, "low": mean - half, "high": mean + half}
 
 

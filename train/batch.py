@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from train.catalogue import Box, Catalogue, Ijk, Sentence
+from train.catalogue import Catalogue, Ijk, Sentence
 from train.config import Config, IntensityConfig
 from train.corruption import Corruption, corrupt, draw_corruption
 from train.crops import Draw, draw
@@ -28,35 +28,17 @@ SHRUNK_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Batch:
-    """The arrays of b slots, v = 2 views, k sentences of s tokens, crops of c^3 voxels.
+    """The arrays of b slots, two views, k sentences of s tokens, crops of c^3 voxels."""
 
-    Parameters
-    ----------
-    views : (b, 2, 1, c, c, c) float32
-        Augmented crops, normalised HU.
-    clean : (b, 1, c, c, c) float32
-        The first view as it is.
-    corrupted : (b, 1, c, c, c) float32
-        The first view with its hidden voxels replaced.
-    hidden : (b, 1, c, c, c) bool
-        Which voxels are hidden.
-    ids, held : (b, k, s) int64 and bool
-        Tokens of the first view's sentences, the drawn one first; absent sentences hold no token.
-    text_key, normal_key : (b, k) int64
-        Of these sentences, 0 for none; for false negatives, see `Sentence`.
-    draws : tuple of Draw
-        How it was made.
-    """
-
-    views: torch.Tensor
-    clean: torch.Tensor
-    corrupted: torch.Tensor
-    hidden: torch.Tensor
-    ids: torch.Tensor
-    held: torch.Tensor
-    text_key: torch.Tensor
-    normal_key: torch.Tensor
-    draws: tuple[Draw, ...]
+    views: torch.Tensor  # (b, 2, 1, c, c, c) float32, augmented crops, normalised HU
+    clean: torch.Tensor  # (b, 1, c, c, c) float32, the first view as it is
+    corrupted: torch.Tensor  # (b, 1, c, c, c) float32, the first view with its hidden voxels replaced
+    hidden: torch.Tensor  # (b, 1, c, c, c) bool
+    ids: torch.Tensor  # (b, k, s) int64, tokens of the first view's sentences, the drawn one first
+    held: torch.Tensor  # (b, k, s) bool, which tokens exist; absent sentences hold none
+    text_key: torch.Tensor  # (b, k) int64, of these sentences, 0 for none; for false negatives, see `Sentence`
+    normal_key: torch.Tensor  # (b, k) int64
+    draws: tuple[Draw, ...]  # how it was made
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on a device."""
@@ -73,30 +55,23 @@ class Batch:
 
 
 class Batcher:
-    """Makes batches of a catalogue; stateless but for open volumes.
-
-    Parameters
-    ----------
-    catalogue, store, tokens, config
-        What is drawn, where the voxels lie, how words become ids, how all is done.
-    """
+    """Makes batches of a catalogue; stateless but for open volumes."""
 
     def __init__(self, catalogue: Catalogue, store: VolumeStore, tokens: Tokens, config: Config) -> None:
         self.catalogue, self.store, self.tokens, self.config = catalogue, store, tokens, config
         self.sampler = Sampler(catalogue, store)
         self.whole = lru_cache(max(1, SHRUNK_BYTES // (4 * config.crop.size_vox**3)))(self._shrunk)
-        self._sentences = {(one.pair_id, one.sentence_id): one for one in catalogue.sentences}
         texts = sorted({one.text for one in catalogue.sentences})
         ids, held = tokens.encode(texts)
         self._encoded = {text: (ids[row], held[row]) for row, text in enumerate(texts)}
 
     def sentence(self, drawn: Draw) -> Sentence:
         """The sentence of a draw."""
-        return self._sentences[drawn.pair_id, drawn.sentence_id]
+        return self.catalogue.by_id[drawn.pair_id, drawn.sentence_id]
 
     def sentences(self, drawn: Draw, view: int = 0) -> tuple[Sentence, ...]:
         """The sentences a view covers, the drawn one first; never for a log."""
-        return tuple(self._sentences[drawn.pair_id, name] for name, _ in drawn.views[view].sentences)
+        return tuple(self.catalogue.by_id[drawn.pair_id, name] for name, _ in drawn.views[view].sentences)
 
     def make(self, step: int, slots: Sequence[int], n_slots: int) -> Batch:
         """The batch of `slots` of `step`."""
@@ -126,7 +101,7 @@ class Batcher:
     def corruption(self, drawn: Draw, rng: np.random.Generator) -> Corruption:
         """What is hidden of the first view."""
         view = drawn.views[0]
-        target = in_crop(drawn.target, view.start_ijk) if self.config.crop.policy == "aligned" else None
+        target = drawn.target.seen_from(view.start_ijk) if self.config.crop.policy == "aligned" else None
         return draw_corruption(rng, self.config.corruption, size_vox=drawn.size_vox, target=target)
 
     def encode(self, sentences: Sequence[Sentence]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -190,13 +165,6 @@ def augment(crop: np.ndarray, config: IntensityConfig, rng: np.random.Generator)
     gain, shift = 1.0 + rng.uniform(-config.gain, config.gain), rng.uniform(-config.shift, config.shift)
     noise = rng.standard_normal(crop.shape, dtype=np.float32) * np.float32(config.noise)
     return crop * np.float32(gain) + np.float32(shift) + noise
-
-
-def in_crop(box: Box, start_ijk: Ijk) -> Box:
-    """`box` in the coordinates of a crop that starts at `start_ijk`."""
-    i, j, k = start_ijk
-    first, stop = box.start_ijk, box.stop_ijk
-    return Box((first[0] - i, first[1] - j, first[2] - k), (stop[0] - i, stop[1] - j, stop[2] - k))
 
 
 def prefetched(

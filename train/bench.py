@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from curation.contract import Dataset
 from t3dkit.progress import Progress
 from train.batch import Batch, Batcher
-from train.catalogue import Ijk, Sentence, read_catalogue
+from train.catalogue import Ijk, Sentence, as_ijk, read_catalogue
 from train.config import CropConfig, EvaluateConfig
 from train.crops import N_CHANCES, Draw, draw_views
 from train.intervals import mean_interval
@@ -29,27 +30,15 @@ HELD_OUT = ("validation", "test")
 
 @dataclass(frozen=True)
 class Features:
-    """Frozen features of m draws.
-
-    Parameters
-    ----------
-    draws : tuple of Draw
-    sentences : tuple of Sentence
-    text : (m, s, d), held : (m, s)
-        Tokens of each drawn sentence.
-    pooled_text : (m, d)
-        The sentences as one vector each.
-    view_a, view_b : (m, n, d)
-        Visual tokens of the two views.
-    """
+    """Frozen features of m draws."""
 
     draws: tuple[Draw, ...]
     sentences: tuple[Sentence, ...]
-    text: torch.Tensor
-    held: torch.Tensor
-    pooled_text: torch.Tensor
-    view_a: torch.Tensor
-    view_b: torch.Tensor
+    text: torch.Tensor  # (m, s, d), tokens of each drawn sentence
+    held: torch.Tensor  # (m, s), which exist
+    pooled_text: torch.Tensor  # (m, d), the sentences as one vector each
+    view_a: torch.Tensor  # (m, n, d), visual tokens
+    view_b: torch.Tensor  # (m, n, d), of the other view
 
     def rows(self, index: Sequence[int]) -> Features:
         """Some of the draws."""
@@ -145,11 +134,11 @@ class Bench:
         return starts, self.bottlenecks([self.train.crop(volume_id, start) for start in starts])
 
 
-def grid_starts(shape: tuple[int, int, int], size: int, n_crops: int) -> list[tuple[int, int, int]]:
+def grid_starts(shape: Ijk, size: int, n_crops: int) -> list[Ijk]:
     """Starts of at most `n_crops` crops, evenly spread; never more along an axis than tile it."""
     per_axis = max(1, round(n_crops ** (1 / 3)))
     lines = []
     for length in shape:
         n = min(per_axis, -(-length // size))
         lines.append([round(at) for at in np.linspace(0, length - size, n)] if n > 1 else [(length - size) // 2])
-    return [(i, j, k) for i in lines[0] for j in lines[1] for k in lines[2]]
+    return [as_ijk(start) for start in product(*lines)]

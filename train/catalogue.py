@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,12 @@ from train.places import WHOLE, share_told
 Ijk = tuple[int, int, int]
 
 
+def as_ijk(values: Iterable[Any]) -> Ijk:
+    """Three whole numbers of any kind, one for each axis."""
+    i, j, k = (int(value) for value in values)
+    return i, j, k
+
+
 @dataclass(frozen=True)
 class Box:
     """A half-open box of voxels, on its volume's grid."""
@@ -33,28 +39,19 @@ class Box:
     @property
     def size_ijk(self) -> Ijk:
         """Edges, voxels."""
-        i, j, k = (stop - start for start, stop in zip(self.start_ijk, self.stop_ijk, strict=True))
-        return i, j, k
+        return as_ijk(stop - start for start, stop in zip(self.start_ijk, self.stop_ijk, strict=True))
+
+    def seen_from(self, start_ijk: Ijk) -> Box:
+        """The same box in the coordinates of a crop that starts at `start_ijk`."""
+        first, stop = (np.subtract(end, start_ijk) for end in (self.start_ijk, self.stop_ijk))
+        return Box(as_ijk(first), as_ijk(stop))
 
 
 @dataclass(frozen=True)
 class Sentence:
     """A sentence of a pair, with the boxes of the regions it names in the pair's volume.
 
-    Parameters
-    ----------
-    sentence_id, pair_id, patient_id, volume_id : str
-        Pseudonyms.
-    text : str
-        The sentence; never logged.
-    regions : tuple of str
-        Every region it names, located or not.
-    boxes : tuple of (str, Box)
-        The located ones, cut to what the sentence's words say of the place (`train.places`).
-    is_normal : bool
-        It states that nothing is wrong (`is_normal`, or a finding that is absent).
-    is_abnormal : bool
-        It states that a finding is present.
+    Its ids are pseudonyms and may be logged; its text is never.
     """
 
     sentence_id: str
@@ -62,10 +59,10 @@ class Sentence:
     patient_id: str
     volume_id: str
     text: str
-    regions: tuple[str, ...]
-    boxes: tuple[tuple[str, Box], ...]
-    is_normal: bool
-    is_abnormal: bool
+    regions: tuple[str, ...]  # every one it names, located or not
+    boxes: tuple[tuple[str, Box], ...]  # the located ones, cut to what the words say of the place (`train.places`)
+    is_normal: bool  # it states that nothing is wrong (`is_normal`, or a finding that is absent)
+    is_abnormal: bool  # it states that a finding is present
 
     @property
     def text_key(self) -> int:
@@ -83,38 +80,12 @@ def _key(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class OnRegion:
-    """Who has a sentence on a region.
-
-    Parameters
-    ----------
-    place_of : dict
-        patient_id -> its row, in order of patient_id.
-    rows : tuple of tuple of int
-        Of each patient, indices into `Catalogue.located`.
-    """
-
-    place_of: dict[str, int]
-    rows: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
 class Catalogue:
-    """The sentences of one or more splits.
+    """The sentences of one or more splits."""
 
-    Parameters
-    ----------
-    sentences : tuple of Sentence
-        Those of the wanted sections, in order of pair and place in the report.
-    shapes_ijk : dict
-        volume_id -> shape.
-    crop : CropConfig
-        What the weights were made with.
-    """
-
-    sentences: tuple[Sentence, ...]
-    shapes_ijk: dict[str, Ijk]
-    crop: CropConfig
+    sentences: tuple[Sentence, ...]  # those of the wanted sections, in order of pair and place in the report
+    shapes_ijk: dict[str, Ijk]  # volume_id -> shape
+    crop: CropConfig  # what the weights are made with
 
     @cached_property
     def located(self) -> tuple[Sentence, ...]:
@@ -128,6 +99,11 @@ class Catalogue:
         for sentence in self.sentences:
             table[sentence.pair_id].append(sentence)
         return {pair_id: tuple(rows) for pair_id, rows in table.items()}
+
+    @cached_property
+    def by_id(self) -> dict[tuple[str, str], Sentence]:
+        """(pair_id, sentence_id) -> the sentence."""
+        return {(one.pair_id, one.sentence_id): one for one in self.sentences}
 
     @cached_property
     def weights(self) -> np.ndarray:
@@ -160,19 +136,13 @@ class Catalogue:
         return indices[-1]
 
     @cached_property
-    def on_region(self) -> dict[str, OnRegion]:
-        """region -> the patients with a sentence on it, and which."""
+    def on_region(self) -> dict[str, tuple[list[str], list[list[int]]]]:
+        """region -> the patients with a sentence on it, in order, and for each the indices into `located`."""
         table: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, sentence in enumerate(self.located):
             for region, _ in sentence.boxes:
                 table[region][sentence.patient_id].append(index)
-        return {
-            region: OnRegion(
-                place_of={patient: place for place, patient in enumerate(sorted(patients))},
-                rows=tuple(tuple(patients[patient]) for patient in sorted(patients)),
-            )
-            for region, patients in table.items()
-        }
+        return {region: (sorted(held), [held[patient] for patient in sorted(held)]) for region, held in table.items()}
 
     @cached_property
     def _flat(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -242,10 +212,7 @@ def read_catalogue(dataset: Dataset, splits: Sequence[str], crop: CropConfig) ->
             rows[row["pair_id"]].append(row)
     source = _other_patient(pairs) if crop.shuffled_reports else {pair["pair_id"]: pair["pair_id"] for pair in pairs}
     sentences = tuple(_sentence(row, pair, boxes, pointers) for pair in pairs for row in rows[source[pair["pair_id"]]])
-    shapes: dict[str, Ijk] = {
-        pair["volume_id"]: tuple(int(n) for n in volumes[pair["volume_id"]]["shape_ijk"])  # type: ignore[misc]
-        for pair in pairs
-    }
+    shapes = {pair["volume_id"]: as_ijk(volumes[pair["volume_id"]]["shape_ijk"]) for pair in pairs}
     catalogue = Catalogue(sentences=sentences, shapes_ijk=shapes, crop=crop)
     if not catalogue.located:
         raise DataError(
@@ -292,14 +259,12 @@ def told_of(region: str, box: Box, text: str) -> Box:
     for first, size, (low, high) in zip(box.start_ijk, box.size_ijk, share, strict=True):
         start = min(int(low * size), size - 1)
         ends.append((first + start, first + max(start + 1, math.ceil(high * size))))
-    (i, i_stop), (j, j_stop), (k, k_stop) = ends
-    return Box((i, j, k), (i_stop, j_stop, k_stop))
+    starts, stops = zip(*ends, strict=True)
+    return Box(as_ijk(starts), as_ijk(stops))
 
 
 def _box(row: dict[str, Any]) -> Box:
-    i, j, k = (int(n) for n in row["start_ijk"])
-    di, dj, dk = (int(n) for n in row["size_ijk"])
-    return Box((i, j, k), (i + di, j + dj, k + dk))
+    return Box(as_ijk(row["start_ijk"]), as_ijk(np.add(row["start_ijk"], row["size_ijk"])))
 
 
 def _other_patient(pairs: Sequence[dict[str, Any]]) -> dict[str, str]:

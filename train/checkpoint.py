@@ -1,6 +1,6 @@
-"""Checkpoints: safetensors and JSON, whole or absent, never pickle.
+"""Checkpoints: safetensors and JSON, whole or absent, never pickle; and when they are written.
 
-Enters: a model, its optimizer, a step. Leaves: ``RUN/checkpoints/step-NNNNNNNN/`` with ``model.safetensors``,
+Enters: a model, its optimizer, a step. Leaves: ``step-NNNNNNNN/`` with ``model.safetensors``,
 ``optimizer.safetensors`` (moments and random state) and ``state.json`` (step, hashes). Refuses: a file whose hash
 is not the one in its ``state.json``; then the checkpoint before is used.
 """
@@ -11,6 +11,9 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from t3dkit.atomic import write_json, write_with
+from t3dkit.command import Stopped
+from t3dkit.progress import Progress
+from train.distributed import any_process, rank, wait_for_all
 from train.errors import DamagedCheckpoint
 
 KEPT = 2
@@ -78,8 +84,12 @@ def read_checkpoint(folder: Path) -> tuple[Checkpoint, int]:
         held = _read_one(path)
         if held is not None:
             return held, n_damaged
-    found = f"all {len(folders)} are damaged" if folders else "there is none"
-    raise DamagedCheckpoint(f"no whole checkpoint in {folder.parent.name}/checkpoints: {found}. Start the run anew")
+    place = f"{folder.parent.name}/{folder.name}"
+    if not folders:
+        raise DamagedCheckpoint(f"{place} holds no checkpoint yet: go on with `python -m train pretrain ... --resume`")
+    raise DamagedCheckpoint(
+        f"no whole checkpoint in {place}: all {len(folders)} are damaged. Start the run anew in another folder"
+    )
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) -> None:
@@ -92,6 +102,84 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, checkpoint: Checkpoint) 
         else:
             state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": checkpoint.groups})
+
+
+class Keeper:
+    """Saves what learns, now and then and when a signal asks for it, and takes it up again.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the checkpoints.
+    model, optimizer
+        What is saved.
+    steps, every : int
+        How many steps there are, and after how many it is saved.
+    progress : Progress
+        Hears of damaged checkpoints, and of what was saved before a stop.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        *,
+        steps: int,
+        every: int,
+        progress: Progress,
+    ) -> None:
+        self.folder, self.model, self.optimizer = folder, model, optimizer
+        self.steps, self.every, self.progress = steps, every, progress
+        self._signal = 0
+
+    def restore(self) -> int:
+        """Take up the newest whole checkpoint; the step to go on with, 0 where there is none."""
+        if not newest_name(self.folder):
+            return 0
+        checkpoint, n_damaged = read_checkpoint(self.folder)
+        if n_damaged:
+            self.progress.say(f"{n_damaged} newer checkpoint(s) are damaged; going on from step {checkpoint.step}")
+        self.model.load_state_dict(checkpoint.model)
+        restore_optimizer(self.optimizer, checkpoint)
+        return checkpoint.step
+
+    def save(self, step: int) -> None:
+        """Write the checkpoint of `step`; of several processes the first one does."""
+        if rank() == 0:
+            write_checkpoint(self.folder, step, self.model, self.optimizer)
+        wait_for_all()
+
+    def after(self, done: int) -> None:
+        """Save where it is time after `done` steps; where a signal came, save and end the program as it would have.
+
+        A signal to one process stops all of them; in the others it counts as SIGTERM.
+        """
+        stopping = any_process(bool(self._signal))
+        if stopping or done % self.every == 0 or done == self.steps:
+            self.save(done)
+        if stopping:
+            self.progress.say(f"saved after step {done:,} of {self.steps:,}")
+            raise KeyboardInterrupt if self._signal == signal.SIGINT else Stopped
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C wait for `after`, so that a step is never torn; a second Ctrl-C stops at once."""
+
+        def ask(number: int, _frame: Any) -> None:
+            if self._signal == number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._signal = number
+
+        try:
+            previous = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        except ValueError:  # not the main thread: whoever runs the thread stops it
+            previous = {}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
 
 def newest_name(folder: Path) -> str:

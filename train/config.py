@@ -14,6 +14,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -66,7 +67,7 @@ class CorruptionConfig:
 
     kinds: Annotated[tuple[CorruptionKind, ...], Some] = ("mask",)  # one is drawn per crop
     ratio: tuple[float, float] = (0.6, 0.95)  # share of the crop that is hidden, drawn uniformly
-    block_vox: int = 8
+    block_vox: int = 8  # edge of a hidden block
     cover_region: bool = True  # the sentence's region is hidden whole, so that the text has something to say
     fill: float = 0.0  # normalised units
 
@@ -75,9 +76,10 @@ class CorruptionConfig:
 class TclConfig:
     """Text-informed contrastive learning."""
 
-    weight: float = 1.0
+    weight: float = 1.0  # of the term in the loss; 0: none
+    # conditioned: both sides read under one sentence; obvious: each under its own; no_text: plain contrast of views
     form: Literal["conditioned", "obvious", "no_text"] = "conditioned"
-    temperature: float = 0.07
+    temperature: float = 0.07  # similarities are divided by it
     soft_positive: float = 0.5  # target weight of an equal or likewise normal sentence, against 1 for its own
     width: int = 64  # of the vectors compared
 
@@ -94,9 +96,9 @@ class TirConfig:
 class AlignConfig:
     """Sentence-crop alignment (SigLIP)."""
 
-    weight: float = 0.0
+    weight: float = 0.0  # of the term in the loss; 0: none
     attend: bool = True  # the sentence attends to the crop's places; False: the crop is their mean
-    width: int = 64
+    width: int = 64  # of the vectors compared
     whole_report: bool = False  # the text is the whole report, not the sentence (preset clip)
 
 
@@ -114,11 +116,11 @@ class ImageConfig:
 class TextConfig:
     """The text encoder: embedded (encoder = ""), or a Hugging Face name or folder."""
 
-    encoder: str = ""
-    trainable: bool = True
+    encoder: str = ""  # name or folder; what follows but trainable, rate, max_tokens is of the embedded one
+    trainable: bool = True  # False: frozen
     rate: float = 0.2  # of the learning rate: it was warmed up, the image encoder was not
-    max_tokens: int = 32
-    vocabulary: int = 2000
+    max_tokens: int = 32  # of a sentence; longer ones are cut
+    vocabulary: int = 2000  # pieces of words, at most
     width: int = 128
     layers: int = 2
     heads: int = 4
@@ -131,17 +133,17 @@ class LoopConfig:
 
     steps: Annotated[int, Field(ge=0)] = 800
     batch: Count = 8  # of each process and micro-step
-    accumulate: Count = 1
-    learning_rate: float = 1e-3
-    warmup_steps: int = 20
+    accumulate: Count = 1  # micro-steps of a step; all of its slots are compared
+    learning_rate: float = 1e-3  # highest; half a cosine down to a hundredth
+    warmup_steps: int = 20  # of a rising learning rate
     weight_decay: float = 0.01
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # longest gradient
     seed: int = 0
     precision: Literal["auto", "float32", "bf16"] = "auto"  # auto: bf16 on a GPU, float32 on a CPU
-    activation_checkpointing: bool = False
-    checkpoint_every: int = 200
-    sample_every: int = 200
-    log_every: int = 5
+    activation_checkpointing: bool = False  # less memory, more time
+    checkpoint_every: int = 200  # steps
+    sample_every: int = 200  # steps between pictures
+    log_every: int = 5  # steps
     trackers: tuple[Literal["mlflow", "wandb"], ...] = ()  # beside TensorBoard; offline unless their own variables say
     threads: int = 0  # of torch on a CPU; 0: torch's own choice
 
@@ -150,12 +152,12 @@ class LoopConfig:
 class EvaluateConfig:
     """How much `evaluate` does."""
 
-    batch: int = 8
+    batch: int = 8  # crops at a time, and slots of the text-only probe
     probe_batches: int = 24  # of the text-only probe
     obvious_steps: int = 120  # training of the obvious readout that is shown beside ours
     gap_draws: int = 160  # sentences whose restoration is compared under right and wrong text
     pool: int = 256  # largest retrieval pool
-    bootstrap: int = 1000
+    bootstrap: int = 1000  # resamples of an interval
     volume_crops: int = 216  # crops per volume for the finding probes
     segment_organs: Annotated[tuple[str, ...], Some] = (
         "liver",
@@ -165,10 +167,10 @@ class EvaluateConfig:
         "aorta",
         "heart",
     )  # of the label maps "organs"; where none of them is there, all classes
-    segment_steps: int = 150
-    segment_fractions: Annotated[tuple[float, ...], Some] = (1.0,)
-    segment_seeds: Annotated[tuple[int, ...], Some] = (0,)
-    segment_batch: int = 4
+    segment_steps: int = 150  # of fine-tuning
+    segment_fractions: Annotated[tuple[float, ...], Some] = (1.0,)  # of the train volumes whose labels are used
+    segment_seeds: Annotated[tuple[int, ...], Some] = (0,)  # of fine-tuning; Dice is their mean
+    segment_batch: int = 4  # crops of a fine-tuning step
     segment_compare: bool = True  # beside the run's weights, the same from scratch
     segment_volumes: Count = 3  # held-out volumes that Dice is measured on
     seed: int = 1
@@ -267,13 +269,24 @@ def build(kind: type[Any], table: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
-        says = "there is no such key" if first["type"] == "unexpected_keyword_argument" else first["msg"]
+        says = first["msg"]
+        if first["type"] == "unexpected_keyword_argument":
+            near = get_close_matches(key, flat(as_table(Config())), n=1)
+            says = "there is no such key" + (f" (perhaps {near[0]})" if near else "")
         raise ConfigError(f"configuration key {key!r}: {says}, found {first['input']!r}" if key else says) from None
 
 
 def as_table(config: Any) -> dict[str, Any]:
     """A record as plain dictionaries and lists, as `build` reads it back."""
     return TypeAdapter(type(config)).dump_python(config, mode="json")
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested table as one of dotted keys."""
+    rows: dict[str, Any] = {}
+    for key, value in table.items():
+        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return rows
 
 
 def _own_table(name: str | None) -> dict[str, Any]:

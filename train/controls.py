@@ -7,6 +7,7 @@ other beside it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ OBVIOUS_POOL = 192
 READOUT_RATE = 2e-3
 WRONG_TEXTS = 4
 """Other crops whose sentences each crop is restored under."""
+UNUSED = -1
 
 
 def text_only(bench: Bench) -> dict[str, Any]:
@@ -59,10 +61,8 @@ def distinct_batches(features: Features, size: int, n: int, *, seed: int) -> lis
     """`n` batches of `size` draws among which no two are soft positives, so that chance is exactly 1/size."""
     rng = np.random.default_rng([seed, 11])
     keys = [(one.text_key, one.normal_key or one.text_key) for one in features.sentences]
-    distinct = len({key[0] for key in keys})
-    size = min(size, distinct)
     batches = []
-    for _ in range(20 * n):
+    for _ in range(n):
         taken: set[int] = set()
         batch: list[int] = []
         for index in rng.permutation(len(keys)):
@@ -70,8 +70,6 @@ def distinct_batches(features: Features, size: int, n: int, *, seed: int) -> lis
                 batch.append(int(index))
                 taken.update(keys[index])
         batches.append(batch)
-        if len(batches) == n:
-            break
     shortest = min(len(batch) for batch in batches)
     return [batch[:shortest] for batch in batches]
 
@@ -137,34 +135,36 @@ def text_gain(bench: Bench) -> dict[str, Any]:
     if bench.model.fusion is None:
         return {"skipped": "this method restores without text, or does not restore"}
     draws = bench.draws(bench.held_out, bench.config.gap_draws, seed=3)
+    n = len(draws)
     said = [bench.held_out.encode(bench.held_out.sentences(drawn))[:2] for drawn in draws]
-    nothing = (said[0][0], np.zeros_like(said[0][1]))
+    ids, held = (np.stack(part) for part in zip(*said, (said[0][0], np.zeros_like(said[0][1])), strict=True))
     sentences = [bench.held_out.sentence(drawn) for drawn in draws]
     rng = np.random.default_rng([bench.config.seed, 17])
-    chosen: dict[str, list[list[int]]] = {"right": [[place] for place in range(len(draws))]}
+    chosen = {name: np.full((n, WRONG_TEXTS), UNUSED) for name in ("right", "shuffled", "same_region", "none")}
+    chosen["right"][:, 0], chosen["none"][:, 0] = np.arange(n), n
     for name in ("shuffled", "same_region"):
-        chosen[name] = [_others(place, draws, sentences, rng, name == "same_region") for place in range(len(draws))]
-    chosen["none"] = [[-1]] * len(draws)
-    errors = {name: np.full((len(draws), WRONG_TEXTS), np.nan) for name in chosen}
+        for place, row in enumerate(chosen[name]):
+            others = _others(place, draws, sentences, rng, name == "same_region")
+            row[: len(others)] = others
+    errors = {name: np.full((n, WRONG_TEXTS), np.nan) for name in chosen}
     start = 0
     for batch in bench.batches(bench.held_out, draws, name="text gain"):
-        for name, rows in chosen.items():
-            for turn in range(max(len(row) for row in rows)):
-                here = [at for at in range(start, start + len(batch.draws)) if len(rows[at]) > turn]
-                if here:
-                    texts = [nothing if name == "none" else said[rows[at][turn]] for at in here]
-                    errors[name][here, turn] = _restored_errors(bench, batch, [at - start for at in here], texts)
+        for name, turn in product(chosen, range(WRONG_TEXTS)):
+            texts = chosen[name][start : start + len(batch.draws), turn]
+            rows = np.flatnonzero(texts != UNUSED)
+            if len(rows):
+                at = texts[rows]
+                errors[name][start + rows, turn] = _restored_errors(bench, batch, rows, ids[at], held[at])
         start += len(batch.draws)
     with np.errstate(invalid="ignore"):
         means = {name: np.nansum(table, axis=1) / (~np.isnan(table)).sum(axis=1) for name, table in errors.items()}
     return _gains(bench, means, sentences)
 
 
-def _restored_errors(
-    bench: Bench, batch: Batch, rows: list[int], texts: Sequence[tuple[np.ndarray, np.ndarray]]
-) -> np.ndarray:
-    ids, held = (torch.from_numpy(np.stack(part)).to(bench.device) for part in zip(*texts, strict=True))
-    restored = bench.model.restore(batch.corrupted[rows], bench.model.encode_text(ids, held), held)
+def _restored_errors(bench: Bench, batch: Batch, rows: np.ndarray, ids: np.ndarray, held: np.ndarray) -> np.ndarray:
+    """Of some crops of a batch, each under a text."""
+    tokens, there = (torch.from_numpy(part).to(bench.device) for part in (ids, held))
+    restored = bench.model.restore(batch.corrupted[rows], bench.model.encode_text(tokens, there), there)
     return restoration_errors(restored, batch.clean[rows], batch.hidden[rows]).double().cpu().numpy()
 
 
@@ -243,10 +243,7 @@ def _cells_with_lesion(bench: Bench, drawn: Draw, n: int) -> np.ndarray:
 
 def _cells_inside(drawn: Draw, n: int) -> np.ndarray:
     """(n, n, n) bool, which cells of the first view have their centre in the target."""
-    cell = drawn.size_vox / n
-    inside = np.ones((n, n, n), dtype=bool)
-    for axis in range(3):
-        centres = drawn.views[0].start_ijk[axis] + (np.arange(n) + 0.5) * cell
-        along = (centres >= drawn.target.start_ijk[axis]) & (centres < drawn.target.stop_ijk[axis])
-        inside &= along.reshape([-1 if a == axis else 1 for a in range(3)])
-    return inside
+    centres = np.add.outer(drawn.views[0].start_ijk, (np.arange(n) + 0.5) * (drawn.size_vox / n))  # (3, n)
+    start, stop = (np.asarray(end)[:, None] for end in (drawn.target.start_ijk, drawn.target.stop_ijk))
+    i, j, k = (centres >= start) & (centres < stop)
+    return i[:, None, None] & j[:, None] & k

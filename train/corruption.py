@@ -13,30 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.catalogue import Box
-from train.config import CorruptionConfig
+from train.config import CorruptionConfig, CorruptionKind
 
 
 @dataclass(frozen=True)
 class Corruption:
     """One drawn corruption.
 
-    Parameters
-    ----------
-    kind : str
-        mask: hidden voxels become one value; shuffle: they are permuted inside each block; inpaint: they become
-        noise; outpaint: all but one box becomes noise.
-    cells : (n, n, n) bool
-        The hidden blocks.
-    block_vox : int
-        Edge of a block.
-    seed : int
-        Of the noise or the permutation.
+    mask: hidden voxels become one value; shuffle: they are permuted inside each block; inpaint: they become noise;
+    outpaint: all but one box becomes noise.
     """
 
-    kind: str
-    cells: np.ndarray
-    block_vox: int
-    seed: int
+    kind: CorruptionKind
+    cells: np.ndarray  # (n, n, n) bool, the hidden blocks
+    block_vox: int  # edge of a block
+    seed: int  # of the noise or the permutation
 
     @property
     def hidden(self) -> np.ndarray:
@@ -47,15 +38,10 @@ class Corruption:
 def draw_corruption(
     rng: np.random.Generator, config: CorruptionConfig, *, size_vox: int, target: Box | None
 ) -> Corruption:
-    """Choose the blocks to hide.
+    """Choose the blocks of a crop to hide.
 
-    Parameters
-    ----------
-    size_vox : int
-        Edge of the crop, a multiple of the block.
-    target : Box or None
-        The sentence's part in crop coordinates: hidden whole when `cover_region`, so that what the text describes
-        can be known from the text alone.
+    `target`, the sentence's part in crop coordinates, is hidden whole when `cover_region`, so that what the text
+    describes can be known from the text alone.
     """
     kind = config.kinds[int(rng.integers(len(config.kinds)))]
     n = size_vox // config.block_vox

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from train.catalogue import Box, Catalogue, Ijk, Sentence
+from train.catalogue import Box, Catalogue, Ijk, Sentence, as_ijk
 
 REDRAW_SENTENCE = 3
 """From this attempt on, a slot whose crops were padding only draws another sentence."""
@@ -26,18 +27,10 @@ N_CHANCES = 12
 
 @dataclass(frozen=True)
 class View:
-    """One crop and what is said about it.
+    """One crop and what is said about it."""
 
-    Parameters
-    ----------
-    start_ijk : (3,) int
-        First voxel; negative where the volume is smaller than the crop.
-    sentences : tuple of (str, float)
-        sentence_id and covered fraction, the drawn sentence first, then as configured.
-    """
-
-    start_ijk: Ijk
-    sentences: tuple[tuple[str, float], ...]
+    start_ijk: Ijk  # first voxel; negative where the volume is smaller than the crop
+    sentences: tuple[tuple[str, float], ...]  # sentence_id and covered fraction, the drawn sentence first
 
 
 @dataclass(frozen=True)
@@ -62,8 +55,6 @@ def draw(catalogue: Catalogue, *, seed: int, step: int, slot: int, n_slots: int,
 
     Parameters
     ----------
-    catalogue : Catalogue
-        What can be drawn.
     seed, step, slot, n_slots : int
         The key: run, batch, place in the batch over all processes, and how many places there are.
     attempt : int
@@ -99,12 +90,11 @@ def chances(n: int, *key: int) -> tuple[float, ...]:
 def _companion(catalogue: Catalogue, leader: int, order: Sequence[float], free: float) -> int:
     """A sentence on the leader's region, from the next of the other patients in the group's order, drawn so far."""
     first = catalogue.located[leader]
-    held = catalogue.on_region[first.boxes[0][0]]
-    own = held.place_of[first.patient_id]
-    if len(order) > len(held.rows) - 1:
+    patients, rows = catalogue.on_region[first.boxes[0][0]]
+    if len(order) > len(rows) - 1:
         return catalogue.weighted(free)
-    place = _drawn_last(order, len(held.rows) - 1)
-    return catalogue.weighted_of(held.rows[place + (place >= own)], free)
+    place = _drawn_last(order, len(rows) - 1)
+    return catalogue.weighted_of(rows[place + (place >= bisect_left(patients, first.patient_id))], free)
 
 
 def _drawn_last(order: Sequence[float], n: int) -> int:
@@ -124,18 +114,9 @@ def below(chance: float, n: int) -> int:
 
 
 def draw_views(catalogue: Catalogue, index: int, chances: Sequence[float], *, prefer: int | None = None) -> Draw:
-    """Two crops on one sentence, placed independently.
+    """Two crops on the located sentence `index`, placed independently by `N_CHANCES` floats in [0, 1).
 
-    Parameters
-    ----------
-    catalogue : Catalogue
-        What can be drawn.
-    index : int
-        Which of its located sentences.
-    chances : `N_CHANCES` floats in [0, 1)
-        What is left to chance: the region, the part of its box, the places of the views.
-    prefer : int or None
-        The located sentence whose region to take where this one names several.
+    Of several regions it takes that of the located sentence `prefer`.
     """
     sentence = catalogue.located[index]
     crop = catalogue.crop
@@ -227,9 +208,9 @@ def _part(box: Box, shape: Ijk, longest: int, chances: Sequence[float]) -> Box:
 
 
 def _box_within(start: Sequence[int], edge: Sequence[int], shape: Ijk) -> Box:
-    first = [min(max(int(s), 0), n - 1) for s, n in zip(start, shape, strict=True)]
-    stop = [min(max(int(s) + int(e), f + 1), n) for s, e, f, n in zip(start, edge, first, shape, strict=True)]
-    return Box((first[0], first[1], first[2]), (stop[0], stop[1], stop[2]))
+    first = as_ijk(min(max(s, 0), n - 1) for s, n in zip(start, shape, strict=True))
+    stop = as_ijk(min(max(s + e, f + 1), n) for s, e, f, n in zip(start, edge, first, shape, strict=True))
+    return Box(first, stop)
 
 
 def _place(target: Box, box: Box, shape: Ijk, size_vox: int, chances: Sequence[float]) -> Ijk:
@@ -245,4 +226,4 @@ def _place(target: Box, box: Box, shape: Ijk, size_vox: int, chances: Sequence[f
         least = max(target.stop_ijk[axis] - size_vox, min(0, length - size_vox), near - play)
         most = min(target.start_ijk[axis], max(0, length - size_vox), far + play)
         start.append(least + below(chance, most - least + 1))
-    return start[0], start[1], start[2]
+    return as_ijk(start)

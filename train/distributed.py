@@ -59,10 +59,16 @@ def gather(values: torch.Tensor) -> torch.Tensor:
     return torch.cat(list(all_gather(values.contiguous())))
 
 
-def any_process(flag: bool, device: torch.device) -> bool:
+def any_process(flag: bool) -> bool:
     """Whether `flag` is set in any process, so that all of them stop together."""
     if world_size() == 1:
         return flag
-    value = torch.tensor([int(flag)], device=device)
+    value = torch.tensor([int(flag)], device="cuda" if dist.get_backend() == "nccl" else "cpu")
     dist.all_reduce(value, op=dist.ReduceOp.MAX)
     return bool(value.item())
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if world_size() > 1:
+        dist.barrier()

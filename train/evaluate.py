@@ -6,6 +6,8 @@ data set on another grid.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,12 +16,12 @@ from typing import Any
 import torch
 
 from curation.contract import Dataset
-from t3dkit.atomic import write_json
+from t3dkit.atomic import write_json, write_text
 from t3dkit.command import finite
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from train.bench import Bench
-from train.config import as_table, overridden
+from train.config import EvaluateConfig, as_table, overridden
 from train.controls import pointing, text_gain, text_only
 from train.probes import abnormal_crops, findings
 from train.report_page import write_report
@@ -38,6 +40,8 @@ TASKS: Mapping[str, Callable[[Bench], dict[str, Any]]] = {
     "lesions": lambda bench: segmentation(bench, "lesions"),
 }
 
+PARTIAL = "metrics.partial.json"
+"""Tasks that are done, while others are not."""
 HEADLINES = {
     "text_only_conditioned": "text_only conditioned noise mean",
     "text_only_obvious": "text_only obvious noise mean",
@@ -56,9 +60,15 @@ HEADLINES = {
 
 
 def evaluate(
-    run_folder: Path, dataset_root: Path, *, words: Sequence[str] = (), only: Sequence[str] | None, progress: Progress
+    run_folder: Path,
+    dataset_root: Path,
+    *,
+    config: EvaluateConfig | None = None,
+    words: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+    progress: Progress,
 ) -> dict[str, Any]:
-    """Measure a run; returns the short summary.
+    """Measure a run as `config` says, or as the run's own configuration changed by `words`; returns the short summary.
 
     Raises
     ------
@@ -73,23 +83,41 @@ def evaluate(
     run = open_run(run_folder)
     dataset = Dataset.open(dataset_root)
     asked = [word if word.startswith("evaluate.") else f"evaluate.{word}" for word in words]
-    config = overridden(run.config, asked)
-    bench = Bench(run, dataset, config.evaluate, progress, run.root / "cache")
+    config = config or overridden(run.config, asked).evaluate
+    bench = Bench(run, dataset, config, progress, run.root / "cache")
     torch.manual_seed(bench.config.seed)
     started = time.monotonic()
-    results = {name: task(bench) for name, task in TASKS.items() if not only or name in only}
+    results = {name: TASKS[name](bench) for name in TASKS if name in only} if only else _every_task(bench)
     metrics = {
         "method": run.config.method,
         "step": bench.step,
         "n_held_out_patients": bench.held_out.catalogue.n_patients,
         "n_train_patients": bench.train.catalogue.n_patients,
-        "evaluate": as_table(config)["evaluate"],
+        "evaluate": as_table(config),
         "results": results,
         "not_measured": {"random_crops": RANDOM_CROPS},
     }
-    write_json(run.root / "metrics.json", finite(metrics))
     write_report(run.root / "report.html", bench, metrics)
+    write_json(run.root / "metrics.json", finite(metrics))  # where it is, the run is measured
+    (run.root / PARTIAL).unlink(missing_ok=True)
     return {"run": run.root.name, "seconds": round(time.monotonic() - started, 1), **headlines(results)}
+
+
+def _every_task(bench: Bench) -> dict[str, Any]:
+    """The results of all tasks; what a measurement of the same that was cut off had, is taken from `PARTIAL`."""
+    path = bench.run.root / PARTIAL
+    pairs = [sorted(side.catalogue.by_pair) for side in (bench.train, bench.held_out)]
+    key = hashlib.sha256(json.dumps([as_table(bench.config), bench.step, pairs]).encode("utf-8")).hexdigest()
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    results: dict[str, Any] = held["results"] if held.get("key") == key else {}
+    if results:
+        bench.progress.say(
+            f"going on with a measurement that was cut off: {len(results)} of {len(TASKS)} tasks are done"
+        )
+    for name in (one for one in TASKS if one not in results):
+        results[name] = TASKS[name](bench)
+        write_text(path, json.dumps({"key": key, "results": results}))
+    return results
 
 
 RANDOM_CROPS = (

@@ -16,7 +16,9 @@ from t3dkit.atomic import write_json, write_text, write_with
 from t3dkit.errors import ConfigError
 from t3dkit.version import VERSION
 from train.config import as_table
+from train.evaluate import headlines
 from train.networks import network_arguments
+from train.report_page import PAGES
 from train.run import load_model, open_run
 
 BOTTLENECK = {
@@ -25,45 +27,6 @@ BOTTLENECK = {
     "swinunetr": "network.encoder10(network.swinViT(crop, network.normalize)[4])",
     "resnet50": "output of `network.layer4`",
 }
-
-CARD = """# T3D image encoder ({method})
-
-The image encoder of a T3D run: `monai.networks.nets.{name}`, pre-trained on crops of radiology volumes and the
-sentences of their reports (after Liu et al., arXiv 2312.01529v2; the losses are described in t3dkit's docs/t3d.md).
-Research use; not a medical device, not evaluated for clinical decisions.
-
-## Load
-
-```python
-import json
-from monai.networks import nets
-from safetensors.torch import load_file
-
-table = json.load(open("encoder.json"))
-network = getattr(nets, table["network"])(**table["arguments"])
-network.load_state_dict(load_file("encoder.safetensors"))
-```
-
-The bottleneck is: {bottleneck}. Its mean over space is the feature of a crop.
-
-## Feed
-
-{feed}
-
-A volume on another grid must be resampled first; voxels must be HU.
-
-## Training
-
-method {method}, {step:,} steps, batch {batch}, seed {seed}; data set "{dataset}".
-
-## Measured on held-out patients
-
-{metrics}
-
-## Licence
-
-The code is Apache-2.0. The weights carry whatever terms the data set they were trained on carries.
-"""
 
 
 def export_encoder(run_folder: Path, out: Path) -> dict[str, Any]:
@@ -93,29 +56,18 @@ def export_encoder(run_folder: Path, out: Path) -> dict[str, Any]:
             "training": {"step": step, "config": as_table(run.config), "t3dkit": VERSION},
         },
     )
-    feed = "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in run.preprocessing.items())
-    config = json.loads((run.root / "config.json").read_text(encoding="utf-8"))
-    card = CARD.format(
+    metrics = run.root / "metrics.json"
+    card = PAGES.get_template("card.md").render(
         method=run.config.method,
         name=name,
         bottleneck=BOTTLENECK[run.config.image.network],
-        feed=feed,
+        preprocessing=run.preprocessing,
         step=step,
         batch=run.config.loop.batch * run.config.loop.accumulate,
         seed=run.config.loop.seed,
-        dataset=config["dataset"]["name"],
-        metrics=_metrics(run.root / "metrics.json"),
+        dataset=json.loads((run.root / "config.json").read_text(encoding="utf-8"))["dataset"]["name"],
+        metrics=headlines(json.loads(metrics.read_text(encoding="utf-8"))["results"]) if metrics.is_file() else {},
     )
     write_text(out / "README.md", card)
     n = sum(value.numel() for value in weights.values())
     return {"out": out.name, "network": name, "step": step, "parameters": n}
-
-
-def _metrics(path: Path) -> str:
-    if not path.is_file():
-        return "Not evaluated yet: run `python -m train evaluate` and export again."
-    from train.evaluate import headlines
-
-    rows = headlines(json.loads(path.read_text(encoding="utf-8"))["results"])
-    lines = [f"| {name.replace('_', ' ')} | {value} |" for name, value in rows.items() if value is not None]
-    return "| measure | value |\n| --- | --- |\n" + "\n".join(lines)

@@ -22,6 +22,7 @@ from t3dkit.errors import ConfigError, ContractError
 from t3dkit.progress import Progress
 from train.batch import normalise
 from train.bench import grid_starts
+from train.catalogue import as_ijk
 from train.config import Config, build
 from train.networks import Backbone, build_backbone
 from train.reader import cut
@@ -49,8 +50,7 @@ def features(export: Path, volume: Path, out: Path, *, n_crops: int, progress: P
     backbone, config, contract = open_export(export)
     voxels, affine = read_volume(volume, contract)
     size = int(contract["crop_size_vox"])
-    i, j, k = voxels.shape
-    starts = grid_starts((i, j, k), size, n_crops)
+    starts = grid_starts(as_ijk(voxels.shape), size, n_crops)
     rows = []
     with progress.task("features", len(starts)) as task, torch.no_grad():
         for first in range(0, len(starts), BATCH):

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+ENDS = ((1 - 0.95) / 2, (1 + 0.95) / 2)
+"""Of a 95 % interval."""
 
-def mean_interval(
-    values: np.ndarray, groups: Sequence[Any] | np.ndarray, *, n: int, seed: int, coverage: float = 0.95
-) -> dict[str, float]:
+
+def mean_interval(values: np.ndarray, groups: Sequence[Any] | np.ndarray, *, n: int, seed: int) -> dict[str, float]:
     """Mean of `values` with a cluster-bootstrap interval.
 
     Parameters
@@ -39,18 +40,12 @@ def mean_interval(
     counts = np.bincount(place, minlength=len(names))
     drawn = np.random.default_rng(seed).integers(0, len(names), size=(n, len(names)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - coverage) / 2, (1 + coverage) / 2])
-    return {
-        "mean": float(values.mean()),
-        "low": float(low),
-        "high": float(high),
-        "n": len(values),
-        "n_groups": len(names),
-    }
+    low, high = np.quantile(means, ENDS).tolist()
+    return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values), "n_groups": len(names)}
 
 
 def statistic_interval(
-    statistic: Callable[[np.ndarray], float], n_items: int, *, n: int, seed: int, coverage: float = 0.95
+    statistic: Callable[[np.ndarray], float], n_items: int, *, n: int, seed: int
 ) -> dict[str, float]:
     """`statistic` of all items, and its interval over resampled items; resamples where it is undefined are left out.
 
@@ -64,5 +59,5 @@ def statistic_interval(
     rng = np.random.default_rng(seed)
     drawn = [statistic(rng.integers(0, n_items, size=n_items)) for _ in range(n)]
     known = np.asarray([value for value in drawn if value == value])
-    low, high = np.quantile(known, [(1 - coverage) / 2, (1 + coverage) / 2]) if len(known) else (np.nan, np.nan)
+    low, high = np.quantile(known, ENDS) if len(known) else (np.nan, np.nan)
     return {"mean": float(statistic(np.arange(n_items))), "low": float(low), "high": float(high), "n": n_items}

@@ -20,12 +20,11 @@ import numpy as np
 
 from t3dkit.atomic import write_bytes, write_text
 from t3dkit.errors import ConfigError
-from train.config import as_table
+from train.config import as_table, flat
 from train.distributed import world_size
-from train.pictures import png
+from train.pictures import TERMS, png
 from train.run import Run
 
-TERMS = ("total", "tcl", "tir", "align")
 SHOWN_STEPS = 20
 """Steps that the loss and speed behind the bar are taken over."""
 
@@ -78,14 +77,6 @@ def open_trackers(run: Run) -> list[Tracker]:
                 f"loop.trackers names {name}, which is not installed: `pip install .[tracking]`"
             ) from None
     return opened
-
-
-def flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested table as one of dotted keys."""
-    rows: dict[str, Any] = {}
-    for key, value in table.items():
-        rows |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return rows
 
 
 class Logs:

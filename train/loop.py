@@ -13,26 +13,23 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import signal
+import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from curation.contract import Dataset
-from t3dkit.command import Stopped
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
-from train import text as text_module
 from train.batch import Batch, Batcher, prefetched, trimmed
 from train.catalogue import Catalogue, read_catalogue
-from train.checkpoint import newest_name, read_checkpoint, restore_optimizer, write_checkpoint
-from train.config import Config, LoopConfig, as_table
-from train.distributed import any_process, gather, process_group, rank, world_size
+from train.checkpoint import Keeper, newest_name, read_checkpoint
+from train.config import Config, LoopConfig, as_table, flat
+from train.distributed import any_process, gather, process_group, rank, wait_for_all, world_size
 from train.errors import NonFiniteLoss
 from train.gradients import backward
 from train.logs import SHOWN_STEPS, Logs, note, summary
@@ -40,6 +37,7 @@ from train.models import T3D, placed
 from train.pictures import sample_figure
 from train.reader import VolumeStore
 from train.run import Run, create_run, open_run, require_same_grid
+from train.text import build_encoder, load_encoder, rebuild_encoder, train_tokens, warm_up
 
 MEASURED_SENTENCES = 512
 """Sentences whose tokens set the scale of the text."""
@@ -68,9 +66,9 @@ def pretrain(
     config = started.config if started else cast(Config, config)
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
-    if started and newest_name(started.checkpoints):
+    if started:
         require_same_grid(started, dataset)
-        step = read_checkpoint(started.checkpoints)[0].step
+        step = read_checkpoint(started.checkpoints)[0].step if newest_name(started.checkpoints) else -1
         if step >= config.loop.steps:
             progress.say(f"{out.name} is finished: {step:,} of {config.loop.steps:,} steps are done, nothing to do")
             return summary(started, 0, 0.0, 0.0)
@@ -78,10 +76,8 @@ def pretrain(
         catalogue = read_catalogue(dataset, ("train",), config.crop)
         torch.manual_seed(config.loop.seed)
         run, model = _prepare(dataset, out, config, catalogue, started, progress)
-        model = placed(model, device)
-        if world_size() > 1:  # every process made the same weights from the same seed; the check is cheap
-            torch.distributed.barrier()
-        return Trainer(run, model, dataset, catalogue, device, progress).train()
+        wait_for_all()  # every process made the same weights from the same seed
+        return Trainer(run, placed(model, device), dataset, catalogue, device, progress).train()
 
 
 def _require_place(out: Path, config: Config | None, resume: bool) -> Run | None:
@@ -93,8 +89,11 @@ def _require_place(out: Path, config: Config | None, resume: bool) -> Run | None
         raise ConfigError(f"{out} holds a run already: add --resume to go on with it, or give another folder")
     run = open_run(out)
     if config is not None and as_table(config) != as_table(run.config):
+        own, asked = flat(as_table(run.config)), flat(as_table(config))
+        key = next(key for key in asked if asked[key] != own[key])
         raise ConfigError(
-            f"{out} was started with another configuration: leave --config and --set out to go on with it"
+            f"{out} was started with another configuration ({key} {own[key]}, not {asked[key]}): leave --config, "
+            "--method and --set out to go on with it, or give another folder"
         )
     return run
 
@@ -102,25 +101,23 @@ def _require_place(out: Path, config: Config | None, resume: bool) -> Run | None
 def _prepare(
     dataset: Dataset, out: Path, config: Config, catalogue: Catalogue, started: Run | None, progress: Progress
 ) -> tuple[Run, T3D]:
-    """The run's folder and a model with its first weights; a resumed run's weights come later, from a checkpoint."""
+    """The run's folder and a model with its first weights; weights of later steps come from a checkpoint."""
     if started and newest_name(started.checkpoints):
-        return started, T3D(config, text_module.rebuild_encoder(started.text_settings))
+        return started, T3D(config, rebuild_encoder(started.text_settings))
     texts = [sentence.text for sentence in catalogue.sentences]
     if config.text.encoder:
-        encoder, settings, tokens = text_module.load_encoder(config.text)
+        encoder, settings, tokens = load_encoder(config.text)
     else:
-        tokens = text_module.train_tokens(texts, config.text)
-        encoder, settings = text_module.build_encoder(config.text, vocabulary=tokens.size)
+        tokens = started.tokens if started else train_tokens(texts, config.text)
+        encoder, settings = build_encoder(config.text, vocabulary=tokens.size)
     model = T3D(config, encoder)
+    run = started or create_run(out, dataset, config, tokens=tokens, text_settings=settings)
     if not config.text.encoder and model.uses_text and config.text.warmup_steps:
-        text_module.warm_up(
-            encoder, tokens, texts, steps=config.text.warmup_steps, seed=config.loop.seed, progress=progress
-        )
+        steps, every = config.text.warmup_steps, config.loop.checkpoint_every
+        warm_up(encoder, tokens, texts, run.warmup, steps=steps, every=every, seed=config.loop.seed, progress=progress)
     ids, held = tokens.encode(sorted(set(texts))[:MEASURED_SENTENCES])
     model.standardise_text(torch.from_numpy(ids), torch.from_numpy(held))
-    if rank() == 0:
-        return create_run(out, dataset, config, tokens=tokens, text_settings=settings), model
-    return Run(root=out, config=config, preprocessing={}, text_settings=settings, tokens=tokens), model
+    return run, model
 
 
 def learning_rate(config: LoopConfig, step: int) -> float:
@@ -129,39 +126,6 @@ def learning_rate(config: LoopConfig, step: int) -> float:
         return config.learning_rate * (step + 1) / config.warmup_steps
     done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
     return config.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0))))
-
-
-@dataclass
-class Stop:
-    """Which signal came, if any; read between steps, so that a step is never torn."""
-
-    received: int = 0
-
-    def raise_it(self) -> None:
-        """End the program as the signal would have; another process's signal counts as SIGTERM."""
-        raise KeyboardInterrupt if self.received == signal.SIGINT else Stopped
-
-
-@contextlib.contextmanager
-def stop_on_signals() -> Iterator[Stop]:
-    """Turn SIGTERM and Ctrl-C into a request to save and stop after the step; a second Ctrl-C stops at once."""
-    stop = Stop()
-
-    def ask(number: int, _frame: Any) -> None:
-        if stop.received == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.received = number
-
-    try:
-        previous = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    except ValueError:  # not the main thread: whoever runs the thread stops it
-        yield stop
-        return
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
@@ -176,7 +140,11 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(model, run.config), lr=run.config.loop.learning_rate, betas=(0.9, 0.98)
         )
-        asked = run.config.loop.precision
+        loop = run.config.loop
+        self.keeper = Keeper(
+            run.checkpoints, model, self.optimizer, steps=loop.steps, every=loop.checkpoint_every, progress=progress
+        )
+        asked = loop.precision
         wants_bf16 = asked == "bf16" or (asked == "auto" and device.type == "cuda")
         self.autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=wants_bf16)
         torch.backends.cudnn.benchmark = True  # all crops are of one size: the fastest convolution is looked for once
@@ -185,34 +153,29 @@ class Trainer:
         """All steps that are left; returns the summary."""
         loop = self.config.loop
         first = self._restore()
-        logs = Logs(self.run, first) if rank() == 0 else None
         started, waited = time.monotonic(), 0.0
+        recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
         self.model.train()
-        with stop_on_signals() as stop, self.progress.task(f"pretrain {self.config.method}", loop.steps) as task:
+        with contextlib.ExitStack() as stack:
+            logs = stack.enter_context(contextlib.closing(Logs(self.run, first))) if rank() == 0 else None
+            stack.enter_context(self.keeper.listening())
+            task = stack.enter_context(self.progress.task(f"pretrain {self.config.method}", loop.steps))
             task.advance(first)
             batches = prefetched(self.batcher, self.keys(first), ahead=loop.accumulate + 1, **self._making())
-            recent: deque[tuple[float, dict[str, float]]] = deque(maxlen=SHOWN_STEPS)
             for step in range(first, loop.steps):
                 before = time.monotonic()
                 parts = [part.to(self.device) for part in trimmed([next(batches) for _ in range(loop.accumulate)])]
                 waited += time.monotonic() - before
                 row = self._step(step, parts)
-                speed = (step + 1 - first) * loop.batch * loop.accumulate * world_size() / (time.monotonic() - started)
-                wait_share = waited / (time.monotonic() - started)
-                recent.append((time.monotonic(), row))
-                task.advance(note=note(recent, wait_share))
+                now, done = time.monotonic(), step + 1
+                speed = (done - first) * loop.batch * loop.accumulate * world_size() / (now - started)
+                recent.append((now, row))
+                task.advance(note=note(recent, waited / (now - started)))
                 if logs:
-                    logs.write(step, row, {"crops_per_s": speed, "wait_share": wait_share})
-                done, stopping = step + 1, any_process(bool(stop.received), self.device)
-                if logs and (done % loop.sample_every == 0 or done == loop.steps):
-                    self._picture(logs, done, parts[0])
-                if stopping or done % loop.checkpoint_every == 0 or done == loop.steps:
-                    self._save(done)
-                if stopping and done < loop.steps:
-                    self.progress.say(f"stopped after step {done}; `--resume` goes on from there")
-                    stop.raise_it()
-        if logs:
-            logs.close()
+                    logs.write(step, row, {"crops_per_s": speed, "wait_share": waited / (now - started)})
+                    if done % loop.sample_every == 0 or done == loop.steps:
+                        self._picture(logs, done, parts[0])
+                self.keeper.after(done)
         return summary(self.run, loop.steps - first, time.monotonic() - started, waited)
 
     def _step(self, step: int, parts: Sequence[Batch]) -> dict[str, float]:
@@ -224,7 +187,7 @@ class Trainer:
         total = self.model.total(terms)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.loop.clip_norm)
         # A step that one process finds not finite stops all of them: a NaN spreads through the averaged gradients.
-        if any_process(not bool(torch.isfinite(total + norm)), self.device):
+        if any_process(not bool(torch.isfinite(total + norm))):
             pair_ids = sorted({drawn.pair_id for part in parts for drawn in part.draws})
             raise NonFiniteLoss(step, pair_ids, newest_name(self.run.checkpoints))
         self.optimizer.step()
@@ -252,24 +215,14 @@ class Trainer:
         ]
 
     def _restore(self) -> int:
-        """The step to begin with; a new run saves its first weights."""
-        if not newest_name(self.run.checkpoints):
+        """The step to begin with; a new run saves its first weights, and needs those of the warm-up no more."""
+        is_new = not newest_name(self.run.checkpoints)
+        if is_new:
             crops = [self.batcher.make(0, [slot], MEASURED_CROPS).views[0] for slot in range(MEASURED_CROPS)]
             self.model.standardise_crops(torch.cat(crops).to(self.device))
-            self._save(0)
-            return 0
-        checkpoint, n_damaged = read_checkpoint(self.run.checkpoints)
-        if n_damaged:
-            self.progress.say(f"{n_damaged} newer checkpoint(s) are damaged; going on from step {checkpoint.step}")
-        self.model.load_state_dict(checkpoint.model)
-        restore_optimizer(self.optimizer, checkpoint)
-        return checkpoint.step
-
-    def _save(self, step: int) -> None:
-        if rank() == 0:
-            write_checkpoint(self.run.checkpoints, step, self.model, self.optimizer)
-        if world_size() > 1:
-            torch.distributed.barrier()
+            self.keeper.save(0)
+        shutil.rmtree(self.run.warmup, ignore_errors=True)
+        return 0 if is_new else self.keeper.restore()
 
     @torch.no_grad()
     def _picture(self, logs: Logs, step: int, batch: Batch) -> None:

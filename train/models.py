@@ -26,36 +26,18 @@ STANDARDISED_TOGETHER = 8
 
 @dataclass(frozen=True)
 class Reading:
-    """What the contrastive terms need of b studies.
+    """What the contrastive terms need of b studies."""
 
-    Parameters
-    ----------
-    text, held : (b, k, s, d) and (b, k, s) bool
-        Tokens of each study's sentences, the drawn one first; empty where the method reads no text.
-    view_a, view_b : (b, n, d)
-        Visual tokens; empty where no term is contrastive.
-    text_key, normal_key : (b, k) int64
-        For false negatives, see `Sentence`.
-    """
-
-    text: torch.Tensor
-    held: torch.Tensor
-    view_a: torch.Tensor
-    view_b: torch.Tensor
-    text_key: torch.Tensor
-    normal_key: torch.Tensor
+    text: torch.Tensor  # (b, k, s, d), of each study's sentences, the drawn one first; empty: no text is read
+    held: torch.Tensor  # (b, k, s) bool
+    view_a: torch.Tensor  # (b, n, d), visual tokens; empty where no term is contrastive
+    view_b: torch.Tensor  # (b, n, d)
+    text_key: torch.Tensor  # (b, k) int64, for false negatives, see `Sentence`
+    normal_key: torch.Tensor  # (b, k) int64
 
 
 class T3D(nn.Module):
-    """The model of a run; which parts exist depends on the method.
-
-    Parameters
-    ----------
-    config : Config
-        Of the run.
-    text_encoder : nn.Module
-        A transformer of Hugging Face.
-    """
+    """The model of a run; which parts exist depends on the method. The text encoder is one of Hugging Face."""
 
     def __init__(self, config: Config, text_encoder: nn.Module) -> None:
         super().__init__()

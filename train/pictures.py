@@ -19,10 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from t3dkit.atomic import write_bytes
-from train.batch import Batch, Batcher, in_crop, to_hu
+from train.batch import Batch, Batcher, to_hu
 from train.catalogue import Box
 from train.config import IntensityConfig
 
+TERMS = ("total", "tcl", "tir", "align")
+"""Of the loss, as they are logged and drawn."""
 WINDOW_HU = (-200.0, 300.0)
 """Soft tissue with a little lung and bone; for the eye only."""
 
@@ -34,23 +36,12 @@ def slice_of(crop: np.ndarray, index: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Panel:
-    """One crop of a row.
-
-    Parameters
-    ----------
-    title : str
-    crop : (c, c, c) float32
-        Normalised.
-    box : Box or None
-        Outlined, in crop coordinates.
-    heat : (n, n, n) float or None
-        Drawn over the crop, through the plane where it is strongest; n divides c.
-    """
+    """One crop of a row."""
 
     title: str
-    crop: np.ndarray
-    box: Box | None = None
-    heat: np.ndarray | None = None
+    crop: np.ndarray  # (c, c, c) float32, normalised
+    box: Box | None = None  # outlined, in crop coordinates
+    heat: np.ndarray | None = None  # (n, n, n), drawn through the plane where it is strongest; n divides c
 
     @property
     def plane(self) -> int:
@@ -113,7 +104,7 @@ def sample_figure(batcher: Batcher, batch: Batch, restored: torch.Tensor | None,
     rows = []
     for place, drawn in list(enumerate(batch.draws))[:n_rows]:
         is_aligned = batcher.config.crop.policy == "aligned"
-        target = in_crop(drawn.target, drawn.views[0].start_ijk) if is_aligned else None
+        target = drawn.target.seen_from(drawn.views[0].start_ijk) if is_aligned else None
         panels = [Panel("view a", batch.clean[place, 0].cpu().numpy(), target)]
         if restored is not None:
             panels.append(Panel("hidden", batch.corrupted[place, 0].cpu().numpy(), target))
@@ -128,7 +119,7 @@ def curves(history: Sequence[dict[str, float]]) -> Figure:
     figure = Figure(figsize=(7, 3), dpi=80)
     axes = figure.add_subplot()
     steps = [row["step"] for row in history]
-    for name in ("total", "tcl", "tir", "align"):
+    for name in TERMS:
         values = [row.get(name) for row in history]
         if any(value is not None for value in values):
             axes.plot(steps, [np.nan if value is None else value for value in values], label=name, linewidth=1)

@@ -34,12 +34,7 @@ def _rules() -> dict[str, tuple[list[_Rule], list[_Rule]]]:
 def share_told(region: str, text: str) -> Shares:
     """The share of a region's box that a sentence tells of.
 
-    Parameters
-    ----------
-    region : str
-        Region code.
-    text : str
-        The sentence; negated findings count too, since their place is where to look for their absence.
+    Negated findings count too, since their place is where to look for their absence.
     """
     share = WHOLE
     for rules in _rules().get(region, ()):

@@ -29,8 +29,8 @@ SENTENCE_DRAWS = 256
 PRESENT, ABSENT = "There is {}.", "No {}."
 """What a finding's name becomes for zero-shot use."""
 
-Scores = dict[str, tuple[list[str], np.ndarray, np.ndarray]]
-"""finding -> held-out volume ids, truth, score."""
+Scores = dict[str, tuple[np.ndarray, np.ndarray]]
+"""finding -> truth of each held-out volume, NaN where it has no label, and score."""
 
 
 def findings(bench: Bench) -> dict[str, Any]:
@@ -49,64 +49,57 @@ def findings(bench: Bench) -> dict[str, Any]:
     train = sorted(pair["volume_id"] for pair in bench.dataset.trainable_pairs("train"))
     held = sorted(pair["volume_id"] for split in HELD_OUT for pair in bench.dataset.trainable_pairs(split))
     features, matches = _volume_features(bench, [*train, *held], sorted(labels))
+    x_fit, x_test = np.split(features, [len(train)])
     linear: Scores = {}
     zero_shot: Scores = {}
     left_out = []
     for place, (finding, values) in enumerate(sorted(labels.items())):
-        fit_ids, test_ids = ([name for name in side if name in values] for side in (train, held))
-        y_fit, y_test = (np.asarray([values[name] for name in ids]) for ids in (fit_ids, test_ids))
+        y_fit, y_test = (np.asarray([values.get(name, np.nan) for name in ids]) for ids in (train, held))
         if min(*_cases(y_fit), *_cases(y_test)) < MIN_CASES:
             left_out.append(finding)
             continue
-        x_fit, x_test = (np.stack([features[name] for name in ids]) for ids in (fit_ids, test_ids))
-        linear[finding] = (test_ids, y_test, _scores(x_fit, y_fit, x_test))
-        if matches:
-            zero_shot[finding] = (test_ids, y_test, np.asarray([matches[name][place] for name in test_ids]))
+        known = ~np.isnan(y_fit)
+        linear[finding] = (y_test, _scores(x_fit[known], y_fit[known], x_test))
+        if matches is not None:
+            zero_shot[finding] = (y_test, matches[len(train) :, place])
     if not linear:
         return {"skipped": "no finding has enough cases on both sides", "left_out": left_out}
-    result = {
-        name: _macro(bench, scores, held) for name, scores in (("linear", linear), ("zero_shot", zero_shot)) if scores
-    }
+    result = {name: _macro(bench, scores) for name, scores in (("linear", linear), ("zero_shot", zero_shot)) if scores}
     return {**result, "left_out": left_out, "n_train": len(train), "n_held_out": len(held)}
 
 
 @torch.no_grad()
-def _volume_features(
-    bench: Bench, volume_ids: list[str], names: list[str]
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def _volume_features(bench: Bench, volume_ids: list[str], names: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """By volume: mean and maximum of the bottleneck over a grid of crops, and how well each finding suits it."""
-    features, matches = {}, {}
-    prompts = None
+    features, matches, prompts = [], [], None
     if bench.model.align is not None:
         words = [name.replace("_", " ") for name in names]
-        said = [PRESENT.format(word) for word in words] + [ABSENT.format(word) for word in words]
-        prompts = bench.sentences(said)
+        prompts = bench.sentences([says.format(word) for says in (PRESENT, ABSENT) for word in words])
     with bench.progress.task("finding probes", len(volume_ids)) as task:
         for volume_id in volume_ids:
             _, cells = bench.grid(volume_id)
             flat = cells.flatten(0, 1).double()
-            features[volume_id] = torch.cat([flat.mean(dim=0), flat.amax(dim=0)]).numpy()
+            features.append(torch.cat([flat.mean(dim=0), flat.amax(dim=0)]).numpy())
             if prompts is not None:
                 suits = aligned(bench, prompts, bench.model.project(cells.to(bench.device))).max(axis=1)
-                matches[volume_id] = suits[: len(names)] - suits[len(names) :]
+                matches.append(suits[: len(names)] - suits[len(names) :])
             task.advance()
-    return features, matches
+    return np.stack(features), np.stack(matches) if matches else None
 
 
-def _macro(bench: Bench, scores: Scores, held: list[str]) -> dict[str, Any]:
+def _macro(bench: Bench, scores: Scores) -> dict[str, Any]:
     def auroc(finding: str, drawn: np.ndarray) -> float:
-        ids, truth, score = scores[finding]
-        place = {name: index for index, name in enumerate(ids)}
-        index = [place[held[int(i)]] for i in drawn if held[int(i)] in place]
-        return _auroc(truth[index], score[index])
+        truth, score = (column[drawn] for column in scores[finding])
+        known = ~np.isnan(truth)
+        return _auroc(truth[known], score[known])
 
     def macro(drawn: np.ndarray) -> float:
         known = [value for finding in scores if (value := auroc(finding, drawn)) == value]
         return float(np.mean(known)) if known else float("nan")
 
-    everyone = np.arange(len(held))
-    by_finding = {finding: float(auroc(finding, everyone)) for finding in scores}
-    return {"macro_auroc": _interval(bench, macro, len(held)), "auroc": by_finding}
+    n_held = len(next(iter(scores.values()))[0])
+    by_finding = {finding: auroc(finding, np.arange(n_held)) for finding in scores}
+    return {"macro_auroc": _interval(bench, macro, n_held), "auroc": by_finding}
 
 
 def abnormal_crops(bench: Bench) -> dict[str, Any]:

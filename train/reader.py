@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import gzip
 import shutil
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import nibabel
@@ -25,6 +24,7 @@ from nibabel.wrapstruct import WrapStructError
 from curation.contract import Dataset
 from t3dkit.atomic import atomic_path
 from t3dkit.errors import DataError
+from train.catalogue import Ijk, as_ijk
 from train.errors import UnreadableVolume
 
 AIR_HU = -1024
@@ -35,26 +35,16 @@ MAX_OPEN = 256
 
 
 class VolumeStore:
-    """The volumes of a data set, opened when first asked for.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The data set.
-    cache : Path
-        Where compressed volumes are unpacked.
-    """
+    """The volumes of a data set, opened when first asked for; compressed ones are unpacked into `cache`."""
 
     def __init__(self, dataset: Dataset, cache: Path) -> None:
         self.dataset, self.cache = dataset, cache
         self.rows: dict[str, dict[str, Any]] = {row["volume_id"]: row for row in dataset.rows("volumes")}
-        self._open: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._lock = Lock()
+        self._mapped = lru_cache(MAX_OPEN)(self._opened)
 
-    def shape_ijk(self, volume_id: str) -> tuple[int, int, int]:
+    def shape_ijk(self, volume_id: str) -> Ijk:
         """Shape of a volume, from its row."""
-        i, j, k = self.rows[volume_id]["shape_ijk"]
-        return int(i), int(j), int(k)
+        return as_ijk(self.rows[volume_id]["shape_ijk"])
 
     def volume(self, volume_id: str) -> np.ndarray:
         """A volume as a read-only (i, j, k) int16 memory map, HU.
@@ -64,41 +54,22 @@ class VolumeStore:
         UnreadableVolume
             The file is missing, torn, or not what its row says.
         """
-        with self._lock:
-            held = self._open.get(volume_id)
-            if held is None:
-                held = self._opened(volume_id)
-                self._open[volume_id] = held
-                if len(self._open) > MAX_OPEN:
-                    self._open.popitem(last=False)
-            else:
-                self._open.move_to_end(volume_id)
-            return held
+        return self._mapped(volume_id)
 
     def crop(
         self, volume_id: str, start_ijk: Sequence[int], size_vox: int, *, out: np.ndarray | None = None
     ) -> np.ndarray:
-        """A cube of a volume; air where it leaves the volume.
-
-        Parameters
-        ----------
-        volume_id : str
-            Which volume.
-        start_ijk : (3,) int
-            First voxel; may be negative.
-        size_vox : int
-            Edge.
-        out : (size_vox, size_vox, size_vox) int16, or None
-            Where to put it.
-
-        Returns
-        -------
-        (size_vox, size_vox, size_vox) int16, HU
-        """
+        """(size_vox, size_vox, size_vox) int16 HU from `start_ijk` on; air where it leaves the volume. See `cut`."""
         return cut(self.volume(volume_id), start_ijk, size_vox, fill=AIR_HU, out=out)
 
-    def label_crop(self, name: str, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray | None:
-        """The same cube of the label map `name`, 0 outside; None where the volume has no such map."""
+    def labels(self, name: str, volume_id: str) -> np.ndarray | None:
+        """The label map `name` of a volume as a read-only memory map of its shape; None where there is none.
+
+        Raises
+        ------
+        UnreadableVolume
+            The file is torn, or of another shape.
+        """
         path = self.dataset.label_path(name, volume_id)
         if path is None:
             return None
@@ -108,7 +79,12 @@ class VolumeStore:
             raise UnreadableVolume(volume_id, f"label map {name}: {_why(error)}") from None
         if labels.shape != self.shape_ijk(volume_id):
             raise UnreadableVolume(volume_id, f"label map {name} has another shape than the volume")
-        return cut(labels, start_ijk, size_vox, fill=0)
+        return labels
+
+    def label_crop(self, name: str, volume_id: str, start_ijk: Sequence[int], size_vox: int) -> np.ndarray | None:
+        """The same cube of the label map `name`, 0 outside; None where the volume has no such map."""
+        labels = self.labels(name, volume_id)
+        return None if labels is None else cut(labels, start_ijk, size_vox, fill=0)
 
     def _opened(self, volume_id: str) -> np.ndarray:
         row = self.rows.get(volume_id)

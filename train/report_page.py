@@ -7,79 +7,49 @@ Refuses: to load anything from elsewhere; text is escaped.
 from __future__ import annotations
 
 import base64
-import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
 
 from t3dkit.atomic import write_text
-from train.batch import in_crop
 from train.bench import Bench
 from train.crops import Draw
 from train.pictures import Panel, Row, crop_rows, curves, png, sample_figure
 
-STYLE = """
-body{font:15px/1.5 system-ui,sans-serif;max-width:1080px;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
-h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem;border-bottom:1px solid #d8dee6;padding-bottom:.2rem}
-table{border-collapse:collapse;margin:.6rem 0}
-td,th{padding:.25rem .8rem;text-align:left;border-bottom:1px solid #e6eaf0}
-th{font-weight:600}td.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}
-.good{color:#12703a}.bad{color:#a3261f}.note{color:#5a6675}
-"""
-CAPTIONS = {
-    "text_only": "Accuracy of the contrastive task on held-out patients. With noise in place of the crops only the "
-    "text can answer: our form must be at chance, the obvious form is not.",
-    "text_gain": "Restoration error (normalised HU, hidden voxels) under other text minus under the right text. Above "
-    "zero: the text helps. 'Same region' takes the sentences of another patient's crop of the same region.",
-    "retrieval": "Recall among held-out crops and volumes. Strict counts the own crop only; sentences that read the "
-    "same are duplicates.",
-    "pointing": "Whether the readout looks hardest inside the box of the sentence's region.",
-    "findings": "Logistic regression on frozen features of whole volumes, labels from the data set.",
-    "abnormal_crops": "Logistic regression on frozen features of one crop: does its sentence state a finding?",
-    "organs": "Dice after a short fine-tuning, from the run's weights and from scratch.",
-    "lesions": "Dice after a short fine-tuning, from the run's weights and from scratch.",
-}
+PAGES = Environment(
+    loader=PackageLoader("train"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    keep_trailing_newline=True,
+)
+"""``train/templates``; what goes into a page of HTML is escaped, what is not given is an error."""
+
+Verdict = tuple[bool, str, Mapping[str, float]]
+"""Whether a claim holds, in words, and its interval."""
 
 
 def write_report(path: Path, bench: Bench, metrics: Mapping[str, Any]) -> None:
     """Write the page."""
-    parts = [
-        f"<h1>T3D run, method {html.escape(bench.run.config.method)}, step {bench.step}</h1>",
-        f'<p class="note">{metrics["n_train_patients"]} patients trained on, {metrics["n_held_out_patients"]} held '
-        "out. Intervals are 95 %, resampled by patient unless said otherwise.</p>",
-        _verdicts(metrics["results"]),
-        *(f'<p class="note">Not measured: {html.escape(one)}</p>' for one in metrics["not_measured"].values()),
-        "<h2>Losses</h2>",
-        _picture(curves(bench.run.history()), "loss terms by step"),
-        "<h2>Held-out crops</h2>",
-        '<p class="note">The part of the region that both views cover is outlined. '
-        "Pictures show a soft-tissue window; the patient's right is on the left.</p>",
-        _picture(_crops(bench), "crops, what was hidden, what was restored, and the sentences"),
-    ]
-    looks = _looks(bench)
-    if looks:
-        parts += [
-            "<h2>Where sentences look</h2>",
-            '<p class="note">Attention of held-out sentences that state a finding over their crops, through the plane '
-            "where it is strongest; the sentence's region is outlined.</p>",
-            _picture(looks, "attention of sentences over their crops"),
-        ]
-    for name, result in metrics["results"].items():
-        parts += [f"<h2>{name.replace('_', ' ')}</h2>", f'<p class="note">{CAPTIONS[name]}</p>', _table(result)]
-    body = "\n".join(parts)
-    write_text(
-        path,
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>T3D run</title>'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
-        f"style-src 'unsafe-inline'\"><style>{STYLE}</style></head><body>\n{body}\n</body></html>\n",
+    results = metrics["results"]
+    page = PAGES.get_template("report.html").render(
+        metrics,
+        verdicts=[(held, text, _number(interval)) for held, text, interval in _verdicts(results)],
+        losses=_picture(curves(bench.run.history())),
+        crops=_picture(_crops(bench)),
+        looks=_picture(_looks(bench)),
+        tables={name: _leaves(result, ()) for name, result in results.items()},
     )
+    write_text(path, page)
 
 
-def _verdicts(results: Mapping[str, Any]) -> str:
-    rows: list[tuple[bool, str, Mapping[str, float]]] = []
+def _verdicts(results: Mapping[str, Any]) -> list[Verdict]:
+    rows: list[Verdict] = []
     probe, gain = results.get("text_only", {}), results.get("text_gain", {})
     if "conditioned" in probe:
         ours, obvious, chance = probe["conditioned"], probe["obvious"]["noise"], f"chance {probe['chance']:.3f}"
@@ -90,20 +60,7 @@ def _verdicts(results: Mapping[str, Any]) -> str:
         other, same = gain["shuffled_minus_right"], gain["same_region_minus_right"]
         rows.append((other["low"] > 0, "the right text restores better than another patient's", other))
         rows.append((same["low"] > 0, "... also than another patient's on the same region", same))
-    items = "".join(
-        f'<li class="{"good" if held else "bad"}">{"yes" if held else "not shown"}: {html.escape(text)}, '
-        f"{_number(interval)}</li>"
-        for held, text, interval in rows
-    )
-    return f"<ul>{items}</ul>" if items else ""
-
-
-def _table(result: Mapping[str, Any]) -> str:
-    rows = "".join(
-        f'<tr><th>{html.escape(" · ".join(keys))}</th><td class="n">{html.escape(text)}</td></tr>'
-        for keys, text in _leaves(result, ())
-    )
-    return f"<table>{rows}</table>"
+    return rows
 
 
 def _leaves(value: Any, keys: tuple[str, ...]) -> list[tuple[tuple[str, ...], str]]:
@@ -141,7 +98,7 @@ def _looks(bench: Bench, n: int = 5) -> Figure | None:
     rows = []
     for place, drawn in enumerate(abnormal if maps else ()):
         start = drawn.views[0].start_ijk
-        crop, box = bench.held_out.crop(drawn.volume_id, start), in_crop(drawn.target, start)
+        crop, box = bench.held_out.crop(drawn.volume_id, start), drawn.target.seen_from(start)
         panels = [Panel("view a", crop, box)]
         for name, looked in maps.items():
             edge = round(looked.shape[1] ** (1 / 3))
@@ -152,15 +109,15 @@ def _looks(bench: Bench, n: int = 5) -> Figure | None:
 
 def _varied(bench: Bench, n: int = 6) -> Sequence[Draw]:
     """Draws of different regions first."""
-    seen: set[str] = set()
-    kept: list[Draw] = []
-    rest: list[Draw] = []
-    for drawn in bench.draws(bench.held_out, 64, seed=9):
-        (rest if drawn.region in seen else kept).append(drawn)
-        seen.add(drawn.region)
-    return (kept + rest)[:n]
+    seen: Counter[str] = Counter()
+
+    def is_repeated(drawn: Draw) -> bool:
+        seen[drawn.region] += 1
+        return seen[drawn.region] > 1
+
+    return sorted(bench.draws(bench.held_out, 64, seed=9), key=is_repeated)[:n]
 
 
-def _picture(figure: Figure, caption: str) -> str:
-    data = base64.b64encode(png(figure)).decode("ascii")
-    return f'<p><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}"></p>'
+def _picture(figure: Figure | None) -> str:
+    """The figure for a page, "" where there is none."""
+    return base64.b64encode(png(figure)).decode("ascii") if figure else ""

@@ -2,6 +2,7 @@
 
     RUN/config.json       configuration, preprocessing contract, text encoder, data set, versions
     RUN/tokenizer.json    the tokenizer
+    RUN/warmup/           the text encoder's warm-up, until step 0 is written
     RUN/checkpoints/      the last two
     RUN/history.jsonl     loss terms by step
     RUN/samples/          pictures of crops, corruption and restoration with their sentences
@@ -26,6 +27,7 @@ from t3dkit.errors import ConfigError, ContractError
 from t3dkit.version import VERSION
 from train.checkpoint import read_checkpoint
 from train.config import Config, as_table, build
+from train.distributed import rank
 from train.models import T3D, placed
 from train.reader import AIR_HU
 from train.text import Tokens, read_tokens, rebuild_encoder
@@ -35,32 +37,23 @@ RUN_SCHEMA = 1
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run.
+    """An opened run."""
 
-    Parameters
-    ----------
-    root : Path
-        Its folder.
-    config : Config
-        What it was trained with.
-    preprocessing : dict
-        What a volume must look like before the encoder sees it.
-    text_settings : dict
-        Hugging Face configuration of the text encoder.
-    tokens : Tokens
-        Its tokenizer.
-    """
-
-    root: Path
-    config: Config
-    preprocessing: dict[str, Any]
-    text_settings: dict[str, Any]
-    tokens: Tokens
+    root: Path  # its folder
+    config: Config  # what it is trained with
+    preprocessing: dict[str, Any]  # what a volume must look like before the encoder sees it
+    text_settings: dict[str, Any]  # Hugging Face configuration of the text encoder
+    tokens: Tokens  # its tokenizer
 
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints lie."""
         return self.root / "checkpoints"
+
+    @property
+    def warmup(self) -> Path:
+        """Where those of the text encoder's warm-up lie, before there are others."""
+        return self.root / "warmup"
 
     def history(self) -> list[dict[str, float]]:
         """The logged loss terms, by step."""
@@ -86,21 +79,23 @@ def preprocessing_contract(dataset: Dataset, config: Config, tokenizer_json: str
 
 
 def create_run(root: Path, dataset: Dataset, config: Config, *, tokens: Tokens, text_settings: dict[str, Any]) -> Run:
-    """Write ``config.json`` and ``tokenizer.json`` of a new run."""
+    """A new run; of several processes the first one writes its ``config.json`` and ``tokenizer.json``."""
     tokenizer_json = tokens.to_json()
     preprocessing = preprocessing_contract(dataset, config, tokenizer_json)
-    write_text(root / "tokenizer.json", tokenizer_json)
-    write_json(
-        root / "config.json",
-        {
-            "run_schema": RUN_SCHEMA,
-            "config": as_table(config),
-            "preprocessing": preprocessing,
-            "text_encoder": _json_able(text_settings),
-            "dataset": {"name": dataset.manifest.get("name"), "sha256": _digest(dataset.root / "dataset.json")},
-            "versions": {"t3dkit": VERSION, "torch": torch.__version__},
-        },
-    )
+    digest = hashlib.sha256((dataset.root / "dataset.json").read_bytes()).hexdigest()
+    if rank() == 0:
+        write_text(root / "tokenizer.json", tokenizer_json)
+        write_json(
+            root / "config.json",
+            {
+                "run_schema": RUN_SCHEMA,
+                "config": as_table(config),
+                "preprocessing": preprocessing,
+                "text_encoder": json.loads(json.dumps(text_settings, default=str)),
+                "dataset": {"name": dataset.manifest.get("name"), "sha256": digest},
+                "versions": {"t3dkit": VERSION, "torch": torch.__version__},
+            },
+        )
     return Run(root=root, config=config, preprocessing=preprocessing, text_settings=text_settings, tokens=tokens)
 
 
@@ -155,8 +150,8 @@ def require_same_grid(run: Run, dataset: Dataset) -> None:
     for key in ("spacing_mm", "orientation"):
         if grid.get(key) != run.preprocessing[key]:
             raise ContractError(
-                f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: curate "
-                "it with the run's grid"
+                f"the run was trained on {key} {run.preprocessing[key]}, the data set has {grid.get(key)}: give a data "
+                f"set on the run's grid, made by `python -m curation run --config FILE` with grid.{key} in the file"
             )
 
 
@@ -166,11 +161,3 @@ def grid_of(dataset: Dataset) -> dict[str, Any]:
     if isinstance(grid.get("spacing_mm"), (int, float)):
         grid["spacing_mm"] = [float(grid["spacing_mm"])] * 3
     return grid
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _json_able(settings: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(settings, default=str))

@@ -18,9 +18,8 @@ from torch import nn
 
 from train.batch import normalise
 from train.bench import HELD_OUT, Bench
-from train.catalogue import Ijk
+from train.catalogue import Ijk, as_ijk
 from train.networks import Backbone, build_backbone
-from train.reader import map_nifti
 
 RATE = 5e-3
 FOREGROUND_SHARE = 0.67
@@ -32,11 +31,8 @@ REMEMBERED = 200
 def segmentation(bench: Bench, name: str) -> dict[str, Any]:
     """Dice of the label maps `name` after a short fine-tuning, from the run's weights and from scratch.
 
-    Returns
-    -------
-    dict
-        For each share of train volumes, ``pretrained`` and ``scratch``: mean Dice over classes and volumes with
-        its interval over volumes (mean over seeds), and Dice by class.
+    For each share of train volumes: mean over classes and volumes with its interval over volumes (mean over seeds),
+    and Dice by class.
     """
     task = Segmentation(bench, name)
     train, held = (task.labelled(splits) for splits in (("train",), HELD_OUT))
@@ -82,9 +78,7 @@ class Segmentation:
 
     def labels(self, volume_id: str) -> np.ndarray:
         """(i, j, k) uint8 classes of a volume, 0 for none."""
-        path = self.bench.dataset.label_path(self.name, volume_id)
-        assert path is not None
-        return self.lookup[np.asarray(map_nifti(path))]
+        return self.lookup[np.asarray(self.bench.store.labels(self.name, volume_id))]
 
     def crops(self, volume_ids: Sequence[str], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """One crop of each volume, most of them near a voxel of a class drawn evenly: (b, 1, c, c, c) and classes."""
@@ -109,10 +103,8 @@ class Segmentation:
             voxels = classes[int(rng.integers(len(classes)))]
             centre = voxels[int(rng.integers(len(voxels)))] + rng.integers(-size // 4, size // 4 + 1, size=3)
         # Inside the volume where it is larger than the crop, around it where it is not.
-        i, j, k = np.where(
-            shape >= size, np.clip(centre - size // 2, 0, np.maximum(shape - size, 0)), (shape - size) // 2
-        )
-        return int(i), int(j), int(k)
+        inside = np.clip(centre - size // 2, 0, np.maximum(shape - size, 0))
+        return as_ijk(np.where(shape >= size, inside, (shape - size) // 2))
 
     def dice(self, train: list[str], held: list[str], fraction: float, start: str, seed: int) -> np.ndarray:
         """(volumes, classes) Dice after fine-tuning on a share of `train`; NaN where a volume has not the class."""

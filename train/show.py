@@ -19,7 +19,7 @@ from curation.contract import SPLITS, Dataset
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
 from t3dkit.tables import write_table
-from train.batch import Batcher, in_crop
+from train.batch import normalise
 from train.bench import Bench
 from train.catalogue import Catalogue, read_catalogue
 from train.config import Config
@@ -29,7 +29,6 @@ from train.pictures import Panel, Row, crop_rows, write_png
 from train.reader import VolumeStore
 from train.retrieval import aligned
 from train.run import open_run
-from train.text import train_tokens
 
 Summary = dict[str, Any]
 MOST_SENTENCES = 5
@@ -77,18 +76,18 @@ def show_crops(
 
 
 def _write_picture(out: Path, draws: Sequence[Draw], dataset: Dataset, catalogue: Catalogue, config: Config) -> None:
-    tokens = train_tokens([one.text for one in catalogue.sentences], config.text)
     with TemporaryDirectory() as cache:
-        batcher = Batcher(catalogue, VolumeStore(dataset, Path(cache)), tokens, config)
-        rows = []
+        store, rows = VolumeStore(dataset, Path(cache)), []
         for drawn in draws:
-            a, b = (batcher.crop(drawn.volume_id, view.start_ijk) for view in drawn.views)
-            panels = [Panel("view a", a, in_crop(drawn.target, drawn.views[0].start_ijk)), Panel("view b", b)]
+            a, b = (
+                normalise(store.crop(drawn.volume_id, view.start_ijk, drawn.size_vox), config.intensity)
+                for view in drawn.views
+            )
             said = [
-                f"{covered:.2f}  {one.text}"
-                for (_, covered), one in zip(drawn.views[0].sentences, batcher.sentences(drawn), strict=True)
+                f"{share:.2f}  {catalogue.by_id[drawn.pair_id, name].text}" for name, share in drawn.views[0].sentences
             ]
-            rows.append(Row(panels, said))
+            target = drawn.target.seen_from(drawn.views[0].start_ijk)
+            rows.append(Row([Panel("view a", a, target), Panel("view b", b)], said))
         write_png(out, crop_rows(rows, config.intensity))
 
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from t3dkit.errors import ConfigError
 from t3dkit.progress import Progress
+from train.checkpoint import Keeper
 from train.config import TextConfig
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -161,30 +162,43 @@ def load_encoder(config: TextConfig) -> tuple[nn.Module, dict[str, Any], Tokens]
 
 
 def warm_up(
-    encoder: nn.Module, tokens: Tokens, texts: Sequence[str], *, steps: int, seed: int, progress: Progress
-) -> float:
-    """Masked-language training of `encoder` on `texts`, in place.
+    encoder: nn.Module,
+    tokens: Tokens,
+    texts: Sequence[str],
+    folder: Path,
+    *,
+    steps: int,
+    every: int,
+    seed: int,
+    progress: Progress,
+) -> list[float]:
+    """Masked-language training of `encoder` on `texts`, in place, with checkpoints in `folder` that it goes on from.
 
     Eight of ten chosen tokens become ``[MASK]``, one a random token, one stays, as in BERT. The head is a linear
     map tied to the word embedding and is thrown away.
 
     Returns
     -------
-    float
-        Mean loss of the last tenth of the steps, nats per token.
+    list of float
+        Losses of the steps made just now, nats per token.
     """
     ids_all, held_all = tokens.encode(sorted(set(texts)))
     rng = np.random.default_rng([seed, 7])
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=WARMUP_RATE)
     embedding = encoder.get_input_embeddings()  # type: ignore[operator]
+    keeper = Keeper(folder, encoder, optimizer, steps=steps, every=every, progress=progress)
+    first = keeper.restore()
     losses: list[float] = []
     encoder.train()
-    with progress.task("text warm-up", steps) as task:
+    with keeper.listening(), progress.task("text warm-up", steps) as task:
+        task.advance(first)
         for step in range(steps):
             rows = rng.integers(0, len(ids_all), size=min(WARMUP_BATCH, len(ids_all)))
             longest = int(held_all[rows].sum(axis=1).max())
             held = held_all[rows, :longest]
             ids, labels = _masked(ids_all[rows, :longest], held, tokens, rng)
+            if step < first:  # drawn again, so that what comes next is what came next
+                continue
             mask = torch.from_numpy(held)
             hidden = encoder(input_ids=torch.from_numpy(ids), attention_mask=mask.long()).last_hidden_state
             chosen = torch.from_numpy(labels != IGNORED)
@@ -198,7 +212,8 @@ def warm_up(
             optimizer.step()
             losses.append(float(loss.detach()))
             task.advance(note=f"loss {losses[-1]:.3f}")
-    return float(np.mean(losses[-max(1, steps // 10) :])) if losses else float("nan")
+            keeper.after(step + 1)
+    return losses
 
 
 def _masked(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from t3dkit.command import Command, _parser
 from t3dkit.errors import ConfigError
+from train.__main__ import PROGRAM
 from train.config import SCALES, Config, as_table, build, load_config, preset_names
 
 METHODS = [name for name in preset_names() if name not in SCALES]
@@ -37,7 +40,7 @@ def test_a_file_overrides_its_method_and_words_override_the_file(tmp_path: Path)
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("loop.stepz=1", "stepz"),
+        ("loop.stepz=1", "loop.stepz.*no such key .perhaps loop.steps"),
         ("loop.steps=many", "loop.steps"),
         ("loop.steps=1.5", "loop.steps"),
         ("corruption.ratio=[0.5]", "corruption.ratio"),
@@ -65,3 +68,12 @@ def test_a_missing_file_and_a_broken_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("loop = [")
     with pytest.raises(ConfigError, match="no TOML"):
         load_config(str(tmp_path / "broken.toml"))
+
+
+@pytest.mark.parametrize("command", PROGRAM.commands, ids=lambda command: command.name)
+def test_the_help_of_every_command_shows_examples_that_parse(command: Command) -> None:
+    said = [line.strip() for line in command.description.splitlines()]
+    examples = [line for line in said if line.startswith("python -m train ")]
+    assert any(line.startswith(f"python -m train {command.name} ") for line in examples)
+    for line in examples:
+        assert _parser(PROGRAM).parse_args(shlex.split(line, comments=True)[3:])

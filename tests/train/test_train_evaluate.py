@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +27,14 @@ from train import evaluate as evaluate_module
 from train.__main__ import main
 from train.batch import normalise
 from train.bench import grid_starts
+from train.checkpoint import read_checkpoint
 from train.evaluate import TASKS
 from train.intervals import mean_interval, statistic_interval
 from train.reader import cut
 from train.run import load_model, open_run
 from train.show import DRAWS
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 QUICK = (
     "batch=4",
     "probe_batches=40",
@@ -127,12 +134,32 @@ def test_retrieval_prints_pool_and_duplicates(metrics: dict[str, Any]) -> None:
 
 def test_evaluating_twice_gives_the_same_numbers(run: Path, tiny_dataset: Path, metrics: dict[str, Any]) -> None:
     words = [word for key in QUICK for word in ("--set", key)]
-    before = (run / "metrics.json").read_bytes()
+    before = [(run / name, (run / name).read_bytes()) for name in ("metrics.json", "report.html")]
     only = ["--only", "text_only", "--only", "text_gain"]
     assert main(["evaluate", str(run), str(tiny_dataset), "--quiet", *words, *only]) == 0
     again = json.loads((run / "metrics.json").read_text())["results"]
-    (run / "metrics.json").write_bytes(before)
+    for path, content in before:
+        path.write_bytes(content)
     assert again == {name: metrics["results"][name] for name in ("text_only", "text_gain")}
+
+
+def test_a_measurement_that_was_cut_off_goes_on_and_ends_in_the_same_bytes(
+    run: Path, tiny_dataset: Path, metrics: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_bench: Any) -> Any:
+        raise KeyboardInterrupt
+
+    real = evaluate_module.TASKS["organs"]
+    command = ["evaluate", str(run), str(tiny_dataset), *(word for key in QUICK for word in ("--set", key))]
+    before = {name: (run / name).read_bytes() for name in ("metrics.json", "report.html")}
+    monkeypatch.setitem(evaluate_module.TASKS, "organs", interrupted)
+    assert main([*command, "--quiet"]) == 130
+    for name in list(TASKS)[: list(TASKS).index("organs")]:
+        monkeypatch.setitem(evaluate_module.TASKS, name, lambda _bench: pytest.fail("measured twice"))
+    monkeypatch.setitem(evaluate_module.TASKS, "organs", real)
+    assert main([*command, "--quiet"]) == 0
+    assert {name: (run / name).read_bytes() for name in before} == before
+    assert not (run / "metrics.partial.json").exists()
 
 
 def test_numbers_that_are_not_finite_become_null(
@@ -294,11 +321,52 @@ def test_a_grid_gives_one_table_and_goes_on_where_it_stopped(
     assert main([*words, "--jobs", "2"]) == 0
     assert (tmp_path / "side-by-side" / "table.md").read_text().splitlines() == shown
     words[3] = str(tmp_path)
+    weights = sorted((tmp_path / "scratch-0" / "checkpoints").rglob("*"))
+    times = [path.stat().st_mtime_ns for path in weights]
+    fewer = [*words, "--set", "evaluate.segment_volumes=1", "--set", "evaluate.segment_steps=1"]
+    fewer[fewer.index("--methods") + 1] = "scratch"
+    assert main(fewer) == 0  # measured anew, not trained anew
+    organs = json.loads((tmp_path / "scratch-0" / "metrics.json").read_text())["results"]["organs"]
+    assert (organs["n_held_out_volumes"], organs["steps"]) == (1, 1)
+    assert [path.stat().st_mtime_ns for path in weights] == times
+    assert main(words) == 0
+    assert (tmp_path / "table.md").read_text().splitlines() == shown
     monkeypatch.setattr(baselines_module, "evaluate", pytest.fail)
     assert main(words) == 0
     assert (tmp_path / "table.md").read_text().splitlines() == shown
     assert main([*words, "--set", "loop.batch=3"]) == 2
     assert "another configuration" in capsys.readouterr().err
+
+
+def test_a_torn_label_map_is_told_by_the_name_of_its_volume(
+    run: Path, tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "dataset"
+    shutil.copytree(tiny_dataset, root)
+    for path in (root / "labels" / "organs").glob("*.nii"):
+        path.write_bytes(path.read_bytes()[:400])
+    before = {name: (run / name).read_bytes() for name in ("metrics.json", "report.html") if (run / name).exists()}
+    assert main(["evaluate", str(run), str(root), "--only", "organs", "--quiet"]) == 1
+    assert re.search(r"volume volume\d+ cannot be read: label map organs", capsys.readouterr().err)
+    assert all((run / name).read_bytes() == content for name, content in before.items())
+
+
+@pytest.mark.slow
+def test_a_grid_that_is_stopped_saves_every_run_and_leaves_no_process(tiny_dataset: Path, tmp_path: Path) -> None:
+    keys = [word for key in (*TINY, "loop.steps=4000", "loop.checkpoint_every=4000") for word in ("--set", key)]
+    methods = ["--methods", "restore,simclr,t3d", "--jobs", "2"]
+    command = [sys.executable, "-m", "train", "baselines", str(tiny_dataset), "--out", str(tmp_path), *methods, *keys]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        histories = [tmp_path / name / "history.jsonl" for name in ("restore-0", "simclr-0")]
+        deadline = time.monotonic() + 200
+        while time.monotonic() < deadline and not all(one.is_file() and one.stat().st_size for one in histories):
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)  # its children hold stderr open for as long as they live
+    assert process.returncode == 143, said
+    assert "run the same command again to go on" in said
+    assert all(read_checkpoint(one.parent / "checkpoints")[0].step > 0 for one in histories)
+    assert not (tmp_path / "t3d-0" / "config.json").exists()
 
 
 def test_a_retrieval_of_nothing_is_shown_as_nothing() -> None:

@@ -21,7 +21,7 @@ from train.config import load_config
 from train.loop import pretrain
 
 N_RUNS = int(os.environ.get("T3DKIT_KILLS", "2"))
-STEPS = ("loop.steps=12", "loop.checkpoint_every=3", "loop.threads=1")
+STEPS = ("loop.steps=12", "loop.checkpoint_every=3", "loop.threads=1", "text.warmup_steps=12")
 MOST_KILLS = 3
 """Of one run; afterwards it may finish."""
 PROCESSES = get_context("forkserver")

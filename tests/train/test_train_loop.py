@@ -24,6 +24,7 @@ from curation.contract import Dataset
 from t3dkit.errors import ConfigError, DataError
 from t3dkit.progress import Progress
 from train import loop as loop_module
+from train import text as text_module
 from train.__main__ import main
 from train.batch import Batcher
 from train.catalogue import read_catalogue
@@ -139,6 +140,7 @@ def test_sigterm_saves_and_resume_goes_on(tiny_dataset: Path, tmp_path: Path) ->
     process.send_signal(signal.SIGTERM)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 143, said
+    assert "run the same command with --resume to go on" in said
     checkpoint, _ = read_checkpoint(tmp_path / "run" / "checkpoints")
     assert checkpoint.step > 0
     assert len(open_run(tmp_path / "run").history()) == checkpoint.step
@@ -160,6 +162,56 @@ def test_ctrl_c_saves_and_resume_equals_uninterrupted(
     assert main([*command, *words]) == 130
     monkeypatch.undo()
     assert read_checkpoint(tmp_path / "run" / "checkpoints")[0].step == 3
+    assert main([*command, "--resume"]) == 0
+    _require_equal(whole_run, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stop_in_the_text_warm_up_is_saved_and_resume_equals_uninterrupted(
+    tiny_dataset: Path,
+    tmp_path: Path,
+    whole_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: int,
+    code: int,
+) -> None:
+    """The words on stderr name the command that goes on; the one that was stopped says so too."""
+    real, calls = text_module._masked, iter(range(100))
+
+    def stopped(*arguments: Any) -> Any:
+        if next(calls) == 1:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    words = [word for key in TINY for word in ("--set", key)]
+    command = ["pretrain", str(tiny_dataset), "--out", str(tmp_path / "run")]
+    monkeypatch.setattr(text_module, "_masked", stopped)
+    assert main([*command, *words]) == code
+    said = capsys.readouterr().err
+    assert "saved after step 2 of 3" in said
+    assert "run the same command with --resume to go on" in said
+    assert main([*command, *words]) == 2
+    assert "add --resume" in capsys.readouterr().err
+    assert main([*command[:2], "--out", str(tmp_path / "run"), "--resume", *words]) == 0
+    assert "text warm-up: 3/3" in capsys.readouterr().err
+    _require_equal(whole_run, tmp_path / "run")
+    assert not (tmp_path / "run" / "warmup").exists()
+
+
+def test_a_stop_before_anything_was_learned_leaves_nothing_and_resume_starts(
+    tiny_dataset: Path, tmp_path: Path, whole_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    words = [word for key in TINY for word in ("--set", key)]
+    command = ["pretrain", str(tiny_dataset), "--out", str(tmp_path / "run"), "--quiet", *words]
+    monkeypatch.setattr(loop_module, "read_catalogue", stopped)
+    assert main(command) == 143
+    monkeypatch.undo()
+    assert not (tmp_path / "run").exists()
     assert main([*command, "--resume"]) == 0
     _require_equal(whole_run, tmp_path / "run")
 
@@ -304,7 +356,10 @@ def test_places_that_are_no_run_or_no_data_set(
         (["pretrain", str(empty), "--out", str(tmp_path / "a")], "is no data set"),
         (["pretrain", str(tmp_path / "none"), "--out", str(tmp_path / "a")], "is no data set"),
         (["pretrain", str(tiny_dataset), "--out", str(whole_run)], "holds a run already"),
-        (["pretrain", str(tiny_dataset), "--out", str(whole_run), "--resume", "--config", "clip"], "another config"),
+        (
+            ["pretrain", str(tiny_dataset), "--out", str(whole_run), "--resume", "--config", "clip"],
+            "(method t3d, not clip)",
+        ),
         (["evaluate", str(empty), str(tiny_dataset)], "is no run"),
         (["evaluate", str(whole_run), str(empty)], "is no data set"),
         (["evaluate", str(whole_run), str(tiny_dataset), "--only", "everything"], "no task"),

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from t3dkit.errors import ConfigError
+from t3dkit.progress import Progress
 from train.config import ImageConfig, TextConfig
 from train.networks import build_backbone
 from train.readout import Fusion, Readout, positions
-from train.text import Tokens, build_encoder, choose_pieces, read_tokens, rebuild_encoder, train_tokens, warm_up
+from train.text import (
+    build_encoder,
+    choose_pieces,
+    load_encoder,
+    read_tokens,
+    rebuild_encoder,
+    train_tokens,
+    warm_up,
+)
 
 TEXTS = ["The liver is normal.", "There is a 12 mm cyst in the liver.", "No effusion.", "A large nodule is seen."]
 
@@ -105,44 +117,33 @@ def test_long_sentences_are_cut(tmp_path: object) -> None:
     assert held.all()
 
 
-def test_warm_up_learns_and_repeats_bit_for_bit() -> None:
-    from t3dkit.progress import Progress
-
+def test_warm_up_learns_and_repeats_bit_for_bit(tmp_path: Path) -> None:
     config = TextConfig(width=32, vocabulary=100, max_tokens=16)
     tokens = train_tokens(TEXTS, config)
 
-    def run(steps: int) -> tuple[float, Tokens, dict[str, torch.Tensor]]:
+    def run(name: str) -> tuple[list[float], dict[str, torch.Tensor]]:
         torch.manual_seed(0)
         encoder, settings = build_encoder(config, vocabulary=tokens.size)
-        loss = warm_up(encoder, tokens, TEXTS, steps=steps, seed=0, progress=Progress(quiet=True))
-        rebuilt = rebuild_encoder(settings)
-        rebuilt.load_state_dict(encoder.state_dict())
-        return loss, tokens, encoder.state_dict()
+        quiet = Progress(quiet=True)
+        losses = warm_up(encoder, tokens, TEXTS, tmp_path / name, steps=60, every=60, seed=0, progress=quiet)
+        rebuild_encoder(settings).load_state_dict(encoder.state_dict())
+        return losses, encoder.state_dict()
 
-    first, _, weights = run(60)
-    second, _, again = run(60)
-    start, _, _ = run(2)
+    (first, weights), (second, again) = run("first"), run("second")
     assert first == second
-    assert first < 0.8 * start
+    assert sum(first[-6:]) / 6 < 0.8 * sum(first[:2]) / 2
     assert all((weights[name] == again[name]).all() for name in weights)
 
 
-def test_an_encoder_that_is_not_there_is_a_configuration_error(tmp_path: object) -> None:
-    from t3dkit.errors import ConfigError
-    from train.text import load_encoder
-
+def test_an_encoder_that_is_not_there_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be loaded"):
         load_encoder(TextConfig(encoder=str(tmp_path)))
 
 
-def test_a_folder_of_hugging_face_is_an_encoder(tmp_path: object) -> None:
-    from pathlib import Path
-
+def test_a_folder_of_hugging_face_is_an_encoder(tmp_path: Path) -> None:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    from train.text import load_encoder
-
-    folder = Path(str(tmp_path))
+    folder = tmp_path
     tokens = train_tokens(TEXTS, TextConfig(max_tokens=16))
     settings = BertConfig(
         vocab_size=tokens.size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32
