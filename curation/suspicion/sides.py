@@ -49,12 +49,8 @@ class Kind:
         A sentence counts no more than this, whatever it shows: even the clearest sign has another cause now and then.
     reach_mm : float
         A sentence that points at an image is looked up within so many mm of it; 0 where the whole side is compared.
-    pointed : callable or None
-        `amount` of a sentence that points at an image, where another one tells more.
     is_local : bool
         Findings in several lobes are several findings.
-    faked_by : pattern or None
-        A finding that shows alike: where the report states it, this kind tells nothing.
     """
 
     name: str
@@ -65,9 +61,7 @@ class Kind:
     weight: float
     most: float
     reach_mm: float = 0.0
-    pointed: Callable[[Shown, str, slice, float | None], float] | None = None
     is_local: bool = False
-    faked_by: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -135,13 +129,8 @@ def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterat
                     key = (*key, round(size_mm or 0))
                 if key not in found[kind.name] or one.row is not None:
                     found[kind.name][key] = one
-    if "filled lung" in named:
-        found.pop("collapsed lung", None)  # the same trace, and the smaller one
-    for kind in KINDS:
-        if kind.faked_by and any(
-            row["assertion"] == "present" and kind.faked_by.search(row["text"]) for row in sentences
-        ):
-            found.pop(kind.name, None)
+    if {"filled lung", "band of atelectasis"} & named.keys():
+        found.pop("collapsed lung", None)  # the same trace, and the smaller one; the band said again in short
     for name, statements in found.items():
         if name == NODULE or len(named[name]) == 1:
             yield from statements.values()
@@ -179,10 +168,7 @@ def evidence(statement: Statement, shown: Shown) -> float:
     if kind.reach_mm and statement.row is not None:
         rows = shown.rows_at(statement.row, kind.reach_mm)
     sides = (statement.side, OTHER_SIDE[statement.side])
-    amount, floor = kind.amount, kind.floor
-    if kind.pointed is not None and statement.row is not None:
-        amount, floor = kind.pointed, 0.01
-    own, other = (amount(shown, side, rows, statement.size_mm) + floor for side in sides)
+    own, other = (kind.amount(shown, side, rows, statement.size_mm) + kind.floor for side in sides)
     return max(-kind.most, min(kind.most, kind.weight * math.log(own / other)))
 
 
@@ -204,14 +190,17 @@ KINDS = (
     Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Shown.free_air_ml, 0.3, 1.25, 3.5),
     Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
          Shown.filled_ml, 2.0, 1.25, 3.0, reach_mm=15.0, is_local=True),
-    Kind("collapsed lung", _any_of("atelecta"), _LUNG, Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
-    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_share, 0.1, 0.9, 2.0, reach_mm=7.0,
-         pointed=Shown.nodule_hu, is_local=True),
+    Kind("collapsed lung", _any_of(r"(?<!compressive )(?<!passive )(?<!relaxation )atele[ck]ta"), _LUNG,
+         Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
+    Kind("band of atelectasis", _any_of(r"\b(?:linear|band-?like|plate-?like|discoid|subsegmental)\b.*\batelecta",
+         "plattenatelekta"), _LUNG, Shown.band_ml, 0.5, 1.6, 3.0, reach_mm=15.0, is_local=True),
+    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_hu, 10.0, 2.5, 3.0, reach_mm=7.0,
+         is_local=True),
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
          Shown.stone_ml, 0.03, 1.5, 3.5, reach_mm=8.0),
-    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.water_ml, 1.0, 1.6, 2.5),
-    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.water_ml, 1.0, 0.75, 1.0, reach_mm=8.0,
-         faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
+    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.core_water_share,
+         0.03, 5.0, 2.5),
+    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.cyst_likeness, 0.05, 2.5, 2.5, reach_mm=8.0),
     Kind("bladder wall", _any_of(r"\bmass\b", r"\blesion\b", "thickening", r"\btumou?r\b"), ("urinary_bladder",),
-         Shown.wall_ml, 1.0, 1.6, 2.5, reach_mm=18.0),
+         Shown.wall_ml, 0.3, 1.6, 2.5, reach_mm=18.0),
 )  # fmt: skip
