@@ -7,6 +7,7 @@ normal: amounts are for comparing the two sides of one patient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -33,10 +34,12 @@ BAND_MM, BAND_WIDTH_MM, BAND_HU = 14.0, 10.0, 120.0
 """A band of atelectasis is thinner than the first from above to below, wider than the second across, which no vessel
 is, and so much denser than the lung about it."""
 MIN_NODULE_MM, MIN_SPOT_HU, HILUM_MM = 7.0, 25.0, 22.0
+SOLID_MM, FAINT_HU = 12.0, 420.0
+"""From the first on a solid nodule is denser than the lung by the second, on slices of 5 mm too; ground-glass less."""
 URINE_HU, WALL_HU, WALL_MM, BLADDER_MARGIN_MM = (-15.0, 24.0), (28.0, 150.0), 4.0, 12.0
 """A mass is thicker than twice the third; what a bladder that lies askew shows of its wall is not."""
 CORE_SHARE, CORE_WATER_HU = 0.65, (-15.0, 20.0)
-MIN_CYST_MM, USUAL_CYST_MM, CYST_HU, UNLIKE_HU = 14.0, 20.0, 7.0, (12.0, 14.0)
+USUAL_CYST_MM, CYST_HU, UNLIKE_HU = 20.0, 7.0, (12.0, 14.0)
 """A ball whose mean is off by the first, or whose voxels spread by the second, is less like a cyst by a factor of e."""
 
 
@@ -98,12 +101,22 @@ class Shown:
         return float(bands.sum()) / -LUNG_HU * self.ml
 
     def nodule_hu(self, side: str, rows: slice, size_mm: float | None) -> float:
-        """How clearly the roundest spot of that size stands out of the lung (`Chest.spots`)."""
+        """How clearly the roundest spot of that size stands out of the lung; solid where it is wide enough to tell."""
+        return self._spot_hu(side, rows, size_mm, lambda over: (over > FAINT_HU) | ((size_mm or 0) < SOLID_MM))
+
+    def faint_nodule_hu(self, side: str, rows: slice, size_mm: float | None) -> float:
+        """The same for ground-glass."""
+        return self._spot_hu(side, rows, size_mm, lambda over: over < FAINT_HU)
+
+    def _spot_hu(
+        self, side: str, rows: slice, size_mm: float | None, fits: Callable[[np.ndarray], np.ndarray]
+    ) -> float:
         if self.chest is None:
             return 0.0
-        at, strength_hu = self.chest.spots(max(size_mm or 0.0, MIN_NODULE_MM))
-        here = (at[:, 2] >= rows.start) & (at[:, 2] < rows.stop) & ((at[:, 0] < self.chest.middle) == (side == "left"))
-        return float(strength_hu[here].max(initial=0.0))
+        spots = self.chest.spots(max(size_mm or 0.0, MIN_NODULE_MM))
+        here = (spots.at[:, 2] >= rows.start) & (spots.at[:, 2] < rows.stop) & fits(spots.over_lung_hu)
+        here &= (spots.at[:, 0] < self.chest.middle) == (side == "left")
+        return float(spots.strength_hu[here].max(initial=0.0))
 
     def _in_chest(self, what: str, side: str, rows: slice) -> float:
         if self.chest is None:
@@ -138,7 +151,7 @@ class Shown:
         box = self.boxes.get(f"kidney_{side}")
         if box is None:
             return 0.0
-        radii = max(MIN_CYST_MM, size_mm or USUAL_CYST_MM) / 4 / self.step_mm
+        radii = (size_mm or USUAL_CYST_MM) / 4 / self.step_mm
         reach = np.ceil(radii).astype(int)
         ball = sum((axis / r) ** 2 for axis, r in zip(np.ogrid[tuple(slice(-n, n + 1) for n in reach)], radii,
                                                       strict=True)) <= 1  # fmt: skip
@@ -198,6 +211,15 @@ class Shown:
         return wall, middle
 
 
+@dataclass(frozen=True)
+class Spots:
+    """Spots in the lungs: (n, 3) indices in the volume; (n,) least curvature and density above the lung, HU."""
+
+    at: np.ndarray
+    strength_hu: np.ndarray
+    over_lung_hu: np.ndarray
+
+
 class Chest:
     """Masks of the slices that hold lung, on the averaged grid of a `Shown`."""
 
@@ -216,7 +238,7 @@ class Chest:
         self.off_mm = np.abs(np.arange(hu.shape[0])[:, None, None] + 0.5 - self.middle) * self.step_mm[0]
         self.depth = (np.arange(hu.shape[1])[None, :, None] - low[1]) / (high[1] - low[1])  # 0 back, 1 front
         self.heart = shown.boxes.get("heart")
-        self._spots: dict[float, tuple[np.ndarray, np.ndarray]] = {}  # scale, in voxels -> where, how strong
+        self._spots: dict[float, Spots] = {}  # by scale, in voxels
 
     def half(self, side: str) -> slice:
         """The indices of one side."""
@@ -287,8 +309,8 @@ class Chest:
             box[i:i_end, j:j_end, max(0, k - self.rows.start) : max(0, k_end - self.rows.start)] = True
         return box & (self.depth > HEART_DEPTH)
 
-    def spots(self, size_mm: float) -> tuple[np.ndarray, np.ndarray]:
-        """Spots of about that size in the lungs: (n, 3) indices in the volume, (n,) HU.
+    def spots(self, size_mm: float) -> Spots:
+        """Spots of about that size in the lungs.
 
         The volume is smoothed to the scale of the size. What counts of a spot is its least curvature over the three
         axes: a vessel has none along itself, a plate in two directions, the wall of the chest is left out.
@@ -302,19 +324,21 @@ class Chest:
             self._spots[sigma] = self._find_spots(sigma)
         return self._spots[sigma]
 
-    def _find_spots(self, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    def _find_spots(self, sigma: float) -> Spots:
         where = ndimage.find_objects(self.holes.astype(np.uint8))
         if not where or not self.lung.any():
-            return np.zeros((0, 3), int), np.zeros(0)
+            return Spots(np.zeros((0, 3), int), np.zeros(0), np.zeros(0))
         holes, hu = self.holes[where[0]], self.hu[:, :, self.rows][where[0]]
-        hu = np.where(holes, np.clip(hu, -1000, 100), np.median(self.hu[:, :, self.rows][self.lung]))
-        smooth = ndimage.gaussian_filter(hu.astype(np.float32), sigma, truncate=3)
+        lung_hu = float(np.median(self.hu[:, :, self.rows][self.lung]))
+        hu = np.where(holes, np.clip(hu, -1000, 100), lung_hu).astype(np.float32)
+        smooth = ndimage.gaussian_filter(hu, sigma, truncate=3)
         curved = -ndimage.laplace(smooth)
         at = np.argwhere((ndimage.maximum_filter(curved, 3) == curved) & holes & (curved * sigma**2 > MIN_SPOT_HU))
         first = np.array([part.start for part in where[0]])
         at = at[self.off_mm.ravel()[at[:, 0] + first[0]] > HILUM_MM]
         strength = np.maximum(0, -curvatures(smooth, at)[:, -1]) * sigma**2
-        return at + first + (0, 0, self.rows.start), strength
+        over = ndimage.gaussian_filter(hu, 1.0)[tuple(at.T)] - lung_hu
+        return Spots(at + first + (0, 0, self.rows.start), strength, over)
 
     def _whole(self, part: np.ndarray) -> np.ndarray:
         """A mask of the lungs' slices as one of the volume."""

@@ -193,6 +193,45 @@ def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
     assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
 
 
+@pytest.mark.parametrize(("hu", "word"), [(30, "solid"), (-600, "ground-glass")])
+def test_a_nodule_is_looked_for_by_its_density(plain, hu, word):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 10, hu)
+    ball(data, affine, (SIGN["right"] * 90, 20, 400), 10, 30 if hu < 0 else -600)
+    for side in ("left", "right"):
+        text = said(f"There is a 20 mm {word} nodule in the {side} upper lobe. {side.title()} lung nodule, 20 mm.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is (side == "right")
+
+
+def test_a_vessel_is_no_nodule(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    x, y, z = axes_of(data, affine)
+    data[np.broadcast_to(((x - SIGN["right"] * 90) ** 2 + (y - 20) ** 2 < 36) & (abs(z - 400) < 60), data.shape)] = 40
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 6, 40)
+    assert opposite_sides(said("A 12 mm nodule in the left upper lobe."), data, (STEP,) * 3, boxes) is None
+    assert opposite_sides(said("A 12 mm nodule in the right upper lobe."), data, (STEP,) * 3, boxes) is not None
+
+
+def test_what_is_too_small_to_see_tells_nothing_without_an_image(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 4.5, 40)
+    row = (400 - LOW) / STEP
+    text = said("A 9 mm nodule in the right upper lobe.")
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+    assert opposite_sides(text, data, (STEP,) * 3, boxes, lambda _row: row) is not None
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_consolidation_at_the_front_against_the_chest_wall_is_seen_and_the_heart_is_none(plain, side):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    x, y, z = axes_of(data, affine)
+    lung = ellipsoid(x, y, z, LUNGS[f"lung_{side}"], LUNG_AXES)
+    data[lung & (abs(x) > 105) & (y > 10) & (abs(z - 380) < 25)] = 0
+    for stated in ("left", "right"):
+        found = opposite_sides(said(f"Consolidation in the {stated} lung."), data, (STEP,) * 3, boxes)
+        assert (found is not None) is (stated != side)
+
+
 def test_no_volume_is_held_once_its_study_is_done(plain):
     shown = Shown(plain[0], (STEP,) * 3, plain[2])
     assert shown.nodule_hu("left", slice(None), 20.0) >= 0
