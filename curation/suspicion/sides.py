@@ -171,12 +171,21 @@ def evidence(statement: Statement, shown: Shown) -> float:
     kind = statement.kind
     if statement.size_mm is not None and statement.size_mm < kind.least_mm[statement.row is None]:
         return 0.0
-    rows = shown.rows_of(statement.region) if kind.is_local else slice(0, shown.hu.shape[2])
-    if kind.reach_mm and statement.row is not None:
-        rows = shown.rows_at(statement.row, kind.reach_mm)
     sides = (statement.side, OTHER_SIDE[statement.side])
-    own, other = (kind.amount(shown, side, rows, statement.size_mm) + kind.floor for side in sides)
+    own, other = (
+        kind.amount(shown, side, _rows(statement, shown, side), statement.size_mm) + kind.floor for side in sides
+    )
     return max(-kind.most, min(kind.most, kind.weight * math.log(own / other)))
+
+
+def _rows(statement: Statement, shown: Shown, side: str) -> slice:
+    """Where a side is looked up: about the image pointed at, in its own such lobe, or all over."""
+    if statement.kind.reach_mm and statement.row is not None:
+        return shown.rows_at(statement.row, statement.kind.reach_mm)
+    if not statement.kind.is_local:
+        return slice(0, shown.hu.shape[2])
+    region = statement.region.replace(statement.side, side)  # the left upper lobe reaches further down
+    return shown.rows_of(region if region in shown.boxes else statement.region)
 
 
 def _any_of(*parts: str) -> re.Pattern[str]:

@@ -193,6 +193,17 @@ def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
     assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
 
 
+def test_each_side_is_looked_up_in_its_own_lobe(plain):
+    data, affine, boxes = plain[0].copy(), plain[1], dict(plain[2])
+    ball(data, affine, (SIGN["left"] * 90, 20, 360), 10, 30)
+    for side, bottom in (("left", 320), ("right", 420)):
+        low, high = boxes[f"lung_{side}"]
+        boxes[f"lung_upper_lobe_{side}"] = (np.array([*low[:2], round((bottom - LOW) / STEP)]), high)
+    for side in ("left", "right"):
+        text = said(f"There is a 20 mm solid nodule in the {side} upper lobe.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is (side == "right")
+
+
 @pytest.mark.parametrize(("hu", "word"), [(30, "solid"), (-600, "ground-glass")])
 def test_a_nodule_is_looked_for_by_its_density(plain, hu, word):
     data, affine, boxes = plain[0].copy(), *plain[1:]
