@@ -131,6 +131,8 @@ class VolumeFacts:
     series_number : int or None
     numbers, positions_mm : (n,) arrays
         Instance numbers of the source, sorted, and where each lies along the normal.
+    is_tilted : bool
+        Whether the gantry was: the scan ends in a slope, and what it cuts need not touch the last slice.
     heights_mm, tops_mm
         Lowest and highest voxel edge of the volume, and of each region's box, towards the head.
     """
@@ -148,6 +150,7 @@ class VolumeFacts:
     hu_percentiles: tuple[float, ...]
     heights_mm: tuple[float, float] = (0.0, 0.0)
     tops_mm: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    is_tilted: bool = False
 
     def touches(self, region: str, end: str) -> bool:
         """Whether a region's box reaches the "top" or "bottom" slice."""
@@ -231,6 +234,7 @@ def volume_facts(volume: Row, regions: Sequence[Row]) -> VolumeFacts:
             region: (row["start_ijk"][2] * spacing[2], (row["start_ijk"][2] + row["size_ijk"][2]) * spacing[2])
             for region, row in best.items()
         },
+        is_tilted=any(repair["code"] == "TILT_RESAMPLED" for repair in volume.get("repairs") or ()),
     )
 
 

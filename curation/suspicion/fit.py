@@ -155,7 +155,8 @@ def _lacks_domes(volume: VolumeFacts) -> bool:
     if not seen:
         return False
     low, high = zip(*(volume.tops_mm[lung] for lung in seen), strict=True)
-    limit = DOME_MM if any(volume.touches(lung, "top") for lung in seen) else WHOLE_LUNG_MM
+    is_cut = volume.is_tilted or any(volume.touches(lung, "top") for lung in seen)
+    limit = DOME_MM if is_cut else WHOLE_LUNG_MM
     return max(high) - min(low) < limit
 
 

@@ -7,10 +7,12 @@ normal: amounts are for comparing the two sides of one patient.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
+from scipy.signal import fftconvolve
 
 from curation.align.coarse import block_means
 
@@ -19,20 +21,26 @@ Box = tuple[np.ndarray, np.ndarray]
 
 STEP_MM = 2.5
 """The volume is averaged to about this step: finer shows nothing more of what is compared here."""
-AIR_HU, SOLID_HU, FREE_AIR_HU = -500.0, -300.0, -965.0
+AIR_HU, SOLID_HU, FREE_AIR_HU, LUNG_HU = -500.0, -300.0, -965.0, -800.0
 WATER_HU = (-12.0, 26.0)
 """Of the smoothed volume: effusions, cysts and a wide collecting system; parenchyma is denser."""
 DENSE_HU = (-350.0, 130.0)
-SPOT_HU = -550.0
-MEDIASTINUM_MM, AORTA_MM = 30.0, 42.0
-"""From the midline outwards the lungs are compared from here on; filled lung from beyond the aorta."""
+MEDIASTINUM_MM, AORTA_MM, HEART_MM, HEART_DEPTH = 30.0, 42.0, 50.0, 0.3
+"""From the midline outwards the lungs are compared from here on; filled lung from beyond the aorta. What is dense
+before the fourth (0 the back, 1 the front of the lungs) and begins within the third belongs to the heart."""
 COLLAPSE_MM = 10.0
 """Lung beside an effusion is pressed airless this far."""
-MIN_NODULE_MM, VESSEL_HU = 10.0, 60.0
-URINE_HU, WALL_HU, BLADDER_MARGIN_MM = (-15.0, 24.0), (28.0, 150.0), 12.0
-KIDNEY_MARGIN_MM, RENAL_WATER_HU, ENHANCED_HU = 8.0, 22.0, 60.0
-"""Cysts bulge out of the box; fluid in the bowel beside it is a little denser. Of what a kidney's box holds a quarter
-is denser than the third where contrast was given."""
+BAND_MM, BAND_WIDTH_MM, BAND_HU = 14.0, 10.0, 120.0
+"""A band of atelectasis is thinner than the first from above to below, wider than the second across, which no vessel
+is, and so much denser than the lung about it."""
+MIN_NODULE_MM, MIN_SPOT_HU, HILUM_MM = 7.0, 25.0, 22.0
+SOLID_MM, FAINT_HU = 12.0, 420.0
+"""From the first on a solid nodule is denser than the lung by the second, on slices of 5 mm too; ground-glass less."""
+URINE_HU, WALL_HU, WALL_MM, BLADDER_MARGIN_MM = (-15.0, 24.0), (28.0, 150.0), 4.0, 12.0
+"""A mass is thicker than twice the third; what a bladder that lies askew shows of its wall is not."""
+CORE_SHARE, CORE_WATER_HU = 0.65, (-15.0, 20.0)
+USUAL_CYST_MM, CYST_HU, UNLIKE_HU = 20.0, 7.0, (12.0, 14.0)
+"""A ball whose mean is off by the first, or whose voxels spread by the second, is less like a cyst by a factor of e."""
 
 
 class Shown:
@@ -85,28 +93,30 @@ class Shown:
         """Lung without air."""
         return self._in_chest("filled", side, rows)
 
-    def nodule_share(self, side: str, rows: slice, size_mm: float | None) -> float:
-        """The largest compact spot about as large as the report says, as a share of a ball of that size."""
-        if self.chest is None or size_mm is None or size_mm < MIN_NODULE_MM:
-            return 0.0
-        spots = self.chest.spots[self.chest.half(side), :, rows]
-        best = 0
-        for label, cut in enumerate(ndimage.find_objects(spots), start=1):
-            if cut is None:
-                continue
-            edges = np.array([part.stop - part.start for part in cut])
-            extent_mm = edges * self.step_mm
-            if extent_mm.max() <= 1.7 * size_mm + 2 and extent_mm.min() >= 0.35 * size_mm:
-                n = int(np.count_nonzero(spots[cut] == label))
-                best = max(best, n if n >= 0.3 * np.prod(edges) else 0)
-        return best * self.ml / (np.pi / 6 * (size_mm / 10) ** 3)
-
-    def nodule_hu(self, side: str, rows: slice, size_mm: float | None) -> float:
-        """Contrast of the most conspicuous ball of that size; the more if it is compact."""
+    def band_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
+        """Plates of lung without air that lie across."""
         if self.chest is None:
             return 0.0
-        hu = self.chest.blob_hu(side, rows, size_mm or MIN_NODULE_MM)
-        return (self.nodule_share(side, rows, size_mm) + 0.1) * (hu + VESSEL_HU)
+        bands = self.chest.bands_hu[self.chest.half(side), :, rows]
+        return float(bands.sum()) / -LUNG_HU * self.ml
+
+    def nodule_hu(self, side: str, rows: slice, size_mm: float | None) -> float:
+        """How clearly the roundest spot of that size stands out of the lung; solid where it is wide enough to tell."""
+        return self._spot_hu(side, rows, size_mm, lambda over: (over > FAINT_HU) | ((size_mm or 0) < SOLID_MM))
+
+    def faint_nodule_hu(self, side: str, rows: slice, size_mm: float | None) -> float:
+        """The same for ground-glass."""
+        return self._spot_hu(side, rows, size_mm, lambda over: over < FAINT_HU)
+
+    def _spot_hu(
+        self, side: str, rows: slice, size_mm: float | None, fits: Callable[[np.ndarray], np.ndarray]
+    ) -> float:
+        if self.chest is None:
+            return 0.0
+        spots = self.chest.spots(max(size_mm or 0.0, MIN_NODULE_MM))
+        here = (spots.at[:, 2] >= rows.start) & (spots.at[:, 2] < rows.stop) & fits(spots.over_lung_hu)
+        here &= (spots.at[:, 0] < self.chest.middle) == (side == "left")
+        return float(spots.strength_hu[here].max(initial=0.0))
 
     def _in_chest(self, what: str, side: str, rows: slice) -> float:
         if self.chest is None:
@@ -124,23 +134,37 @@ class Shown:
 
         return float(self._in_kidney(side, rows, stone, margin_mm=2.5).sum()) * self.ml
 
-    @cached_property
-    def _is_enhanced(self) -> bool:
-        """Whether contrast sets the kidneys off from water; without it noise makes water of either."""
-        boxes = [self.boxes[name] for name in ("kidney_left", "kidney_right") if name in self.boxes]
-        tissue = [hu[(hu > 0) & (hu < 300)] for hu in (self.hu[cut(*box)] for box in boxes)]
-        return all(part.size and np.percentile(part, 75) >= ENHANCED_HU for part in tissue)
-
-    def water_ml(self, side: str, rows: slice, _size_mm: float | None) -> float:
-        """The largest body of water in and on a kidney: a cyst, a wide collecting system; 0 without contrast."""
-        if not self._is_enhanced:
+    def core_water_share(self, side: str, _rows: slice, _size_mm: float | None) -> float:
+        """Share of water in the middle of a kidney's box: there lies fat, unless the collecting system is wide."""
+        box = self.boxes.get(f"kidney_{side}")
+        if box is None:
             return 0.0
+        kidney = self.hu[cut(np.maximum(box[0], 0), np.minimum(box[1], self.hu.shape))]
+        radii = np.array(kidney.shape) / 2
+        axes = np.ogrid[tuple(slice(0, n) for n in kidney.shape)]
+        off = sum(((axis - r + 0.5) / r) ** 2 for axis, r in zip(axes, radii, strict=True))
+        calm = ndimage.gaussian_filter(np.clip(kidney, -120, 200), 0.7)[off < CORE_SHARE**2]
+        return float(((calm > CORE_WATER_HU[0]) & (calm < CORE_WATER_HU[1])).mean()) if calm.size else 0.0
 
-        def water(hu: np.ndarray) -> np.ndarray:
-            calm = ndimage.gaussian_filter(hu, 0.7)
-            return ndimage.binary_opening((calm > WATER_HU[0]) & (calm < RENAL_WATER_HU), np.ones((2, 2, 2)))
-
-        return float(self._in_kidney(side, rows, water, margin_mm=KIDNEY_MARGIN_MM).max(initial=0)) * self.ml
+    def cyst_likeness(self, side: str, rows: slice, size_mm: float | None) -> float:
+        """How like water, and how even, the best ball half as wide as the cyst inside a kidney's box is, 0 to 1."""
+        box = self.boxes.get(f"kidney_{side}")
+        if box is None:
+            return 0.0
+        radii = (size_mm or USUAL_CYST_MM) / 4 / self.step_mm
+        reach = np.ceil(radii).astype(int)
+        ball = sum((axis / r) ** 2 for axis, r in zip(np.ogrid[tuple(slice(-n, n + 1) for n in reach)], radii,
+                                                      strict=True)) <= 1  # fmt: skip
+        low, high = np.maximum(box[0], 0), np.minimum(box[1], self.hu.shape)
+        low[2], high[2] = max(low[2], rows.start), min(high[2], rows.stop)
+        if (high <= low).any():
+            return 0.0
+        about = tuple(np.clip(np.arange(a - n, b + n), 0, size - 1)
+                      for a, b, n, size in zip(low, high, reach, self.hu.shape, strict=True))  # fmt: skip
+        hu = np.clip(self.hu[np.ix_(*about)], -200, 300).astype(np.float64)
+        mean, square = (fftconvolve(part, ball / ball.sum(), mode="valid") for part in (hu, hu**2))
+        spread = np.sqrt(np.maximum(0, square - mean**2))
+        return float(np.exp(-(np.abs(mean - CYST_HU) / UNLIKE_HU[0] + spread / UNLIKE_HU[1]).min()))
 
     def _in_kidney(
         self, side: str, rows: slice, what: Callable[[np.ndarray], np.ndarray], *, margin_mm: float
@@ -183,8 +207,17 @@ class Shown:
         if n:
             water = ndimage.binary_closing(water == 1 + np.bincount(water.ravel())[1:].argmax())
             tissue = (calm > WALL_HU[0]) & (calm < WALL_HU[1]) & mirror(water, middle - place[0].start) & ~water
-            wall[place] = ndimage.binary_opening(tissue)
+            wall[place] = ndimage.binary_opening(tissue, iterations=max(1, round(WALL_MM / float(self.step_mm.mean()))))
         return wall, middle
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Spots in the lungs: (n, 3) indices in the volume; (n,) least curvature and density above the lung, HU."""
+
+    at: np.ndarray
+    strength_hu: np.ndarray
+    over_lung_hu: np.ndarray
 
 
 class Chest:
@@ -205,7 +238,7 @@ class Chest:
         self.off_mm = np.abs(np.arange(hu.shape[0])[:, None, None] + 0.5 - self.middle) * self.step_mm[0]
         self.depth = (np.arange(hu.shape[1])[None, :, None] - low[1]) / (high[1] - low[1])  # 0 back, 1 front
         self.heart = shown.boxes.get("heart")
-        self._blobs: dict[float, np.ndarray] = {}  # size of ball, in voxels -> response
+        self._spots: dict[float, Spots] = {}  # by scale, in voxels
 
     def half(self, side: str) -> slice:
         """The indices of one side."""
@@ -235,7 +268,7 @@ class Chest:
     @cached_property
     def filled(self) -> np.ndarray:
         """Lung without air: denser than lung, inside a lung's outline or where the other side has lung."""
-        outline = self.holes | ndimage.binary_closing(self.lung, iterations=3) | (self.mirrored & (self.depth < 0.45))
+        outline = self.holes | ndimage.binary_closing(self.lung, iterations=3) | self._facing_lung
         outline &= np.maximum.accumulate(self.lung, axis=2)  # not below the diaphragm
         dense = outline & self.inside & (self.off_mm > AORTA_MM)
         dense &= (self.smooth > DENSE_HU[0]) & (self.smooth < DENSE_HU[1])
@@ -245,36 +278,88 @@ class Chest:
         return self._whole(ndimage.binary_opening(dense))
 
     @cached_property
+    def bands_hu(self) -> np.ndarray:
+        """How much denser than the lung above and below it a plate is, HU; 0 where there is none."""
+        labels, _ = ndimage.label(self.lung)  # gas of the bowel does not reach the upper half
+        upper = np.unique(labels[:, :, labels.shape[2] // 2 :])
+        lung = np.isin(labels, upper[upper > 0])
+        hu = np.clip(self.hu[:, :, self.rows], -1000, 0).astype(np.float32)
+        hu[(hu < SOLID_HU) & ~ndimage.binary_dilation(lung, iterations=2)] = 0
+        thin, i, j = (round(mm / step) | 1 for mm, step in zip((BAND_MM, BAND_WIDTH_MM, BAND_WIDTH_MM),
+                                                               self.step_mm[[2, 0, 1]], strict=True))  # fmt: skip
+        bands = ndimage.grey_opening(hu - ndimage.grey_opening(hu, (1, 1, thin)), (i, j, 1))
+        between = np.maximum.accumulate(lung, axis=2) & np.maximum.accumulate(lung[:, :, ::-1], axis=2)[:, :, ::-1]
+        bands = np.where(between & (self.off_mm > MEDIASTINUM_MM), bands - BAND_HU, 0)
+        return self._whole(np.maximum(0, bands))
+
+    @cached_property
+    def _facing_lung(self) -> np.ndarray:
+        """Where the other side has lung; before the spine without what reaches out of the mediastinum, as the heart."""
+        front = self.mirrored & (self.depth >= HEART_DEPTH)
+        labels, _ = ndimage.label(ndimage.binary_opening(front & self.inside & (self.smooth > DENSE_HU[0])))
+        free = ~np.isin(labels, np.unique(labels[np.broadcast_to(self.off_mm <= HEART_MM, labels.shape)]))
+        return (self.mirrored & (self.depth < HEART_DEPTH)) | (front & free & (labels > 0))
+
+    @cached_property
     def _heart(self) -> np.ndarray:
         """The box of the heart, but for the lung behind it."""
         box = np.zeros_like(self.lung)
         if self.heart is not None:
             (i, j, k), (i_end, j_end, k_end) = self.heart
             box[i:i_end, j:j_end, max(0, k - self.rows.start) : max(0, k_end - self.rows.start)] = True
-        return box & (self.depth > 0.3)
+        return box & (self.depth > HEART_DEPTH)
 
-    @cached_property
-    def spots(self) -> np.ndarray:
-        """Labels of what is dense inside a lung."""
-        dense = self.holes & (self.smooth > SPOT_HU) & (self.off_mm > MEDIASTINUM_MM)
-        return self._whole(ndimage.label(ndimage.binary_opening(dense))[0])
+    def spots(self, size_mm: float) -> Spots:
+        """Spots of about that size in the lungs.
 
-    def blob_hu(self, side: str, rows: slice, size_mm: float) -> float:
-        """How much denser than its surroundings the most conspicuous ball of that size is, HU."""
-        sigma = round(max(1.0, size_mm / 3.5 / float(self.step_mm[0])) * 2) / 2
-        if sigma not in self._blobs:
-            self._blobs[sigma] = self._response(sigma)
-        response = self._blobs[sigma]
-        return max(0.0, float(response[self.half(side), :, rows].max(initial=0.0)))
+        The volume is smoothed to the scale of the size. What counts of a spot is its least curvature over the three
+        axes: a vessel has none along itself, a plate in two directions, the wall of the chest is left out.
 
-    def _response(self, sigma: float) -> np.ndarray:
-        hu = np.clip(self.hu[:, :, self.rows], -1000, 100)
-        response = ndimage.gaussian_filter(hu, sigma) - ndimage.gaussian_filter(hu, 1.7 * sigma)
-        return self._whole(np.where(ndimage.binary_erosion(self.holes) & (self.off_mm > MEDIASTINUM_MM), response, 0))
+        References
+        ----------
+        Li, Sone, Doi: Selective enhancement filters for nodules, vessels, and airway walls. Med Phys 30 (2003).
+        """
+        sigma = round(max(1.0, size_mm / 3 / float(self.step_mm.mean())) * 2) / 2
+        if sigma not in self._spots:
+            self._spots[sigma] = self._find_spots(sigma)
+        return self._spots[sigma]
+
+    def _find_spots(self, sigma: float) -> Spots:
+        where = ndimage.find_objects(self.holes.astype(np.uint8))
+        if not where or not self.lung.any():
+            return Spots(np.zeros((0, 3), int), np.zeros(0), np.zeros(0))
+        holes, hu = self.holes[where[0]], self.hu[:, :, self.rows][where[0]]
+        lung_hu = float(np.median(self.hu[:, :, self.rows][self.lung]))
+        hu = np.where(holes, np.clip(hu, -1000, 100), lung_hu).astype(np.float32)
+        smooth = ndimage.gaussian_filter(hu, sigma, truncate=3)
+        curved = -ndimage.laplace(smooth)
+        at = np.argwhere((ndimage.maximum_filter(curved, 3) == curved) & holes & (curved * sigma**2 > MIN_SPOT_HU))
+        first = np.array([part.start for part in where[0]])
+        at = at[self.off_mm.ravel()[at[:, 0] + first[0]] > HILUM_MM]
+        strength = np.maximum(0, -curvatures(smooth, at)[:, -1]) * sigma**2
+        over = ndimage.gaussian_filter(hu, 1.0)[tuple(at.T)] - lung_hu
+        return Spots(at + first + (0, 0, self.rows.start), strength, over)
 
     def _whole(self, part: np.ndarray) -> np.ndarray:
         """A mask of the lungs' slices as one of the volume."""
         return np.pad(part, ((0, 0), (0, 0), (self.rows.start, self.hu.shape[2] - self.rows.start - part.shape[2])))
+
+
+def curvatures(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(n, 3) eigenvalues, ascending, of the second derivatives per voxel of `values` at (n, 3) indices."""
+    padded, at = np.pad(values, 1, mode="edge"), at + 1
+    steps = np.eye(3, dtype=int)
+    hessian = np.zeros((len(at), 3, 3))
+
+    def near(step: np.ndarray) -> np.ndarray:
+        return padded[tuple((at + step).T)]
+
+    for a in range(3):
+        hessian[:, a, a] = near(steps[a]) + near(-steps[a]) - 2 * near(0 * steps[a])
+        for b in range(a):
+            one, other = steps[a] + steps[b], steps[a] - steps[b]
+            hessian[:, a, b] = hessian[:, b, a] = (near(one) + near(-one) - near(other) - near(-other)) / 4
+    return np.linalg.eigvalsh(hessian)
 
 
 def half(side: str, middle: int) -> slice:

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 RowOf = Callable[[Row], float | None]
 """The slice of the volume that a sentence points at; None where it points at none."""
 
-ENOUGH = 0.4
+ENOUGH = 0.7
 """Logarithm of the odds against a report's sides from which on the pair is worth a look."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -49,12 +49,10 @@ class Kind:
         A sentence counts no more than this, whatever it shows: even the clearest sign has another cause now and then.
     reach_mm : float
         A sentence that points at an image is looked up within so many mm of it; 0 where the whole side is compared.
-    pointed : callable or None
-        `amount` of a sentence that points at an image, where another one tells more.
+    least_mm : tuple of 2 float
+        Smaller ones tell nothing: than the first never, than the second unless the sentence points at an image.
     is_local : bool
         Findings in several lobes are several findings.
-    faked_by : pattern or None
-        A finding that shows alike: where the report states it, this kind tells nothing.
     """
 
     name: str
@@ -65,9 +63,8 @@ class Kind:
     weight: float
     most: float
     reach_mm: float = 0.0
-    pointed: Callable[[Shown, str, slice, float | None], float] | None = None
+    least_mm: tuple[float, float] = (0.0, 0.0)
     is_local: bool = False
-    faked_by: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -131,19 +128,16 @@ def sided(sentences: Sequence[Row], row_of: RowOf = lambda _row: None) -> Iterat
                 size_mm = max(row["measurements_mm"] or (), default=None)
                 one = Statement(kind, regions[0], side, size_mm, row_of(row), _grade(row["text"]))
                 key: tuple[str | int, ...] = (side, regions[0]) if kind.is_local else (side,)
-                if kind.name == NODULE:
+                if kind.name in (NODULE, FAINT):
                     key = (*key, round(size_mm or 0))
                 if key not in found[kind.name] or one.row is not None:
                     found[kind.name][key] = one
-    if "filled lung" in named:
-        found.pop("collapsed lung", None)  # the same trace, and the smaller one
-    for kind in KINDS:
-        if kind.faked_by and any(
-            row["assertion"] == "present" and kind.faked_by.search(row["text"]) for row in sentences
-        ):
-            found.pop(kind.name, None)
+    if {"filled lung", "band of atelectasis"} & named.keys():
+        found.pop("collapsed lung", None)  # the same trace, and the smaller one; the band said again in short
+    faint = {(side, size) for side, *_, size in found[FAINT]}  # named once more in short
+    found[NODULE] = {key: one for key, one in found[NODULE].items() if (key[0], key[-1]) not in faint}
     for name, statements in found.items():
-        if name == NODULE or len(named[name]) == 1:
+        if name in (NODULE, FAINT) or len(named[name]) == 1:
             yield from statements.values()
         elif named[name] == OTHER_SIDE.keys():
             yield from _graver([one for one in statements.values() if one.grade])
@@ -175,15 +169,23 @@ def pointed_row(slice_map: Any, affine_ras: np.ndarray, shape_ijk: Sequence[int]
 def evidence(statement: Statement, shown: Shown) -> float:
     """Logarithm of the odds that the finding lies on the stated side, by what both sides show."""
     kind = statement.kind
-    rows = shown.rows_of(statement.region) if kind.is_local else slice(0, shown.hu.shape[2])
-    if kind.reach_mm and statement.row is not None:
-        rows = shown.rows_at(statement.row, kind.reach_mm)
+    if statement.size_mm is not None and statement.size_mm < kind.least_mm[statement.row is None]:
+        return 0.0
     sides = (statement.side, OTHER_SIDE[statement.side])
-    amount, floor = kind.amount, kind.floor
-    if kind.pointed is not None and statement.row is not None:
-        amount, floor = kind.pointed, 0.01
-    own, other = (amount(shown, side, rows, statement.size_mm) + floor for side in sides)
+    own, other = (
+        kind.amount(shown, side, _rows(statement, shown, side), statement.size_mm) + kind.floor for side in sides
+    )
     return max(-kind.most, min(kind.most, kind.weight * math.log(own / other)))
+
+
+def _rows(statement: Statement, shown: Shown, side: str) -> slice:
+    """Where a side is looked up: about the image pointed at, in its own such lobe, or all over."""
+    if statement.kind.reach_mm and statement.row is not None:
+        return shown.rows_at(statement.row, statement.kind.reach_mm)
+    if not statement.kind.is_local:
+        return slice(0, shown.hu.shape[2])
+    region = statement.region.replace(statement.side, side)  # the left upper lobe reaches further down
+    return shown.rows_of(region if region in shown.boxes else statement.region)
 
 
 def _any_of(*parts: str) -> re.Pattern[str]:
@@ -197,21 +199,27 @@ GRADES = (
     (2, _any_of(r"\bmoderate")),
     (1, _any_of(r"\b(?:small|mild|trace|tiny|minimal|minor)\b")),
 )
-NODULE = "nodule"
+NODULE, FAINT = "nodule", "ground-glass nodule"
 _PLEURA, _LUNG, _KIDNEY = ("pleura", "lung"), ("lung",), ("kidney",)
 KINDS = (
-    Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA, Shown.fluid_ml, 2.0, 1.6, 3.5),
-    Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Shown.free_air_ml, 0.3, 1.25, 3.5),
+    Kind("pleural effusion", _any_of(r"\beffusions?\b", "pleuraerg(?:u|ü)ss"), _PLEURA, Shown.fluid_ml, 2.0, 2.5, 3.5),
+    Kind("pneumothorax", _any_of("pneumothora"), _PLEURA, Shown.free_air_ml, 0.3, 1.4, 3.5),
     Kind("filled lung", _any_of("consolidation", r"\bopacit", "pneumonia", "konsolidierung"), _LUNG,
-         Shown.filled_ml, 2.0, 1.25, 3.0, reach_mm=15.0, is_local=True),
-    Kind("collapsed lung", _any_of("atelecta"), _LUNG, Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
-    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_share, 0.1, 0.9, 2.0, reach_mm=7.0,
-         pointed=Shown.nodule_hu, is_local=True),
+         Shown.filled_ml, 2.0, 1.75, 3.0, reach_mm=15.0, is_local=True),
+    Kind("collapsed lung", _any_of(r"(?<!compressive )(?<!passive )(?<!relaxation )atele[ck]ta"), _LUNG,
+         Shown.filled_ml, 2.0, 1.1, 1.3, reach_mm=15.0, is_local=True),
+    Kind("band of atelectasis", _any_of(r"\b(?:linear|band-?like|plate-?like|discoid|subsegmental)\b.*\batelecta",
+         "plattenatelekta"), _LUNG, Shown.band_ml, 0.5, 2.5, 3.0, reach_mm=15.0, is_local=True),
+    Kind(NODULE, _any_of(r"\bnodules?\b", "rundherd"), _LUNG, Shown.nodule_hu, 10.0, 4.0, 3.0, reach_mm=7.0,
+         least_mm=(0.0, 10.0), is_local=True),
+    Kind(FAINT, _any_of(r"\bground[- ]?glass\b.*\bnodules?\b", r"\bnodules?\b.*\bground[- ]?glass\b"), _LUNG,
+         Shown.faint_nodule_hu, 10.0, 2.0, 2.0, reach_mm=7.0, least_mm=(14.0, 14.0), is_local=True),
     Kind("kidney stone", _any_of(r"calcul(?:us|i)\b", r"\bstones?\b", "lithiasis", "konkrement"), _KIDNEY,
-         Shown.stone_ml, 0.03, 1.5, 3.5, reach_mm=8.0),
-    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.water_ml, 1.0, 1.6, 2.5),
-    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.water_ml, 1.0, 0.75, 1.0, reach_mm=8.0,
-         faked_by=_any_of(r"\bascites\b", r"\bfree \w* ?fluid\b", "aszites")),
+         Shown.stone_ml, 0.03, 2.2, 3.5, reach_mm=8.0),
+    Kind("hydronephrosis", _any_of("hydronephros", "dilat", "harnstau"), _KIDNEY, Shown.core_water_share,
+         0.03, 5.0, 2.5),
+    Kind("renal cyst", _any_of(r"\bcysts?\b", "zysten?"), _KIDNEY, Shown.cyst_likeness, 0.05, 2.5, 2.5, reach_mm=8.0,
+         least_mm=(16.0, 16.0)),
     Kind("bladder wall", _any_of(r"\bmass\b", r"\blesion\b", "thickening", r"\btumou?r\b"), ("urinary_bladder",),
-         Shown.wall_ml, 1.0, 1.6, 2.5, reach_mm=18.0),
+         Shown.wall_ml, 0.3, 1.6, 2.5, reach_mm=18.0),
 )  # fmt: skip

@@ -141,7 +141,7 @@ def test_a_rewritten_file_is_another_file_and_a_hard_link_is_the_same(tmp_path):
 def test_sides_are_counted_over_the_threshold():
     measured = [  # as it is, exchanged: evidence and a lobe on the wrong side; findings that are measured
         ((1.5, False), (-1.5, False), 2),
-        ((-0.45, False), (0.45, False), 1),
+        ((-0.75, False), (0.75, False), 1),
         ((0.0, False), (0.0, True), 0),
         ((0.0, False), (0.0, False), 0),
     ]

@@ -20,7 +20,7 @@ from curation.suspicion.clues import (
     usual_days_to_sign,
 )
 from curation.suspicion.copies import whole_digest
-from curation.suspicion.facts import TextFacts, VolumeFacts, exams, stated_contrast, text_facts
+from curation.suspicion.facts import TextFacts, VolumeFacts, exams, stated_contrast, text_facts, volume_facts
 from curation.suspicion.fit import pair_findings
 from curation.suspicion.judge import shift_detail
 from curation.suspicion.shift import find_shifts
@@ -163,11 +163,24 @@ def test_an_abdomen_without_the_domes_of_the_diaphragm_is_named(part, low, high,
     assert is_cut_off(part, {"lung_left": (low, high), "lung_right": (low + 4, high)}) is is_cut
 
 
-def is_cut_off(part, tops_mm):
+@pytest.mark.parametrize(("height", "is_cut"), [(56.0, False), (25.0, True)])
+def test_a_tilted_scan_ends_in_a_slope_that_lungs_need_not_touch(height, is_cut):
+    lungs = {"lung_left": (260 - height, 260.0)}
+    assert is_cut_off("abdomen", lungs, is_tilted=True) is is_cut
+    assert is_cut_off("abdomen", lungs)
+
+
+@pytest.mark.parametrize(("code", "is_tilted"), [("TILT_RESAMPLED", True), ("PADDING_TO_AIR", False)])
+def test_a_volume_tells_that_its_gantry_was_tilted(code, is_tilted):
+    volume = tables([TEXT])["volumes"][0] | {"repairs": [{"code": code, "detail": ""}]}
+    assert volume_facts(volume, ()).is_tilted is is_tilted
+
+
+def is_cut_off(part, tops_mm, *, is_tilted=False):
     volume = VolumeFacts(
         parts=frozenset({part}), spans_mm=tops_mm, masked=frozenset(), sizes_mm={}, extent_mm=500.0, contrast=None,
         sex=None, series_number=None, numbers=np.zeros(0, int), positions_mm=np.zeros(0), hu_percentiles=(),
-        heights_mm=(0.0, 300.0), tops_mm=tops_mm,
+        heights_mm=(0.0, 300.0), tops_mm=tops_mm, is_tilted=is_tilted,
     )  # fmt: skip
     found = pair_findings(TextFacts(exams=(frozenset({part}),)), volume)
     return "ORGAN_CUT" in {finding.code for finding in found}

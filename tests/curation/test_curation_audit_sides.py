@@ -54,6 +54,10 @@ def consolidation(data, affine, side):
     ball(data, affine, (SIGN[side] * 95, 10, 350), 24, 0)
 
 
+def band(data, affine, side):
+    data[ellipsoid(*axes_of(data, affine), (SIGN[side] * 95, 10, 350), (28, 20, 5))] = -20
+
+
 def nodules(data, affine, side):
     for height in (340, 480):
         ball(data, affine, (SIGN[side] * 90, 20, height), 10, 30)
@@ -72,6 +76,7 @@ CASES = (
     (effusion, "There is a moderate {side} pleural effusion.", "pleural effusion"),
     (pneumothorax, "Small {side} pneumothorax.", "pneumothorax"),
     (consolidation, "There is consolidation in the {side} lower lobe.", "filled lung"),
+    (band, "Linear atelectasis in the {side} lower lobe.", "band of atelectasis"),
     (nodules, "A 20 mm nodule in the {side} upper lobe. A 20 mm nodule in the {side} lower lobe.", "nodule"),
     (stone, "There is a 10 mm stone in the {side} kidney.", "kidney stone"),
     (cyst, "There is a 28 mm cyst of the {side} kidney.", "renal cyst"),
@@ -188,6 +193,56 @@ def test_an_image_pointer_singles_out_one_of_two_nodules(plain):
     assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
 
 
+def test_each_side_is_looked_up_in_its_own_lobe(plain):
+    data, affine, boxes = plain[0].copy(), plain[1], dict(plain[2])
+    ball(data, affine, (SIGN["left"] * 90, 20, 360), 10, 30)
+    for side, bottom in (("left", 320), ("right", 420)):
+        low, high = boxes[f"lung_{side}"]
+        boxes[f"lung_upper_lobe_{side}"] = (np.array([*low[:2], round((bottom - LOW) / STEP)]), high)
+    for side in ("left", "right"):
+        text = said(f"There is a 20 mm solid nodule in the {side} upper lobe.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is (side == "right")
+
+
+@pytest.mark.parametrize(("hu", "word"), [(30, "solid"), (-600, "ground-glass")])
+def test_a_nodule_is_looked_for_by_its_density(plain, hu, word):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 10, hu)
+    ball(data, affine, (SIGN["right"] * 90, 20, 400), 10, 30 if hu < 0 else -600)
+    for side in ("left", "right"):
+        text = said(f"There is a 20 mm {word} nodule in the {side} upper lobe. {side.title()} lung nodule, 20 mm.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is (side == "right")
+
+
+def test_a_vessel_is_no_nodule(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    x, y, z = axes_of(data, affine)
+    data[np.broadcast_to(((x - SIGN["right"] * 90) ** 2 + (y - 20) ** 2 < 36) & (abs(z - 400) < 60), data.shape)] = 40
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 6, 40)
+    assert opposite_sides(said("A 12 mm nodule in the left upper lobe."), data, (STEP,) * 3, boxes) is None
+    assert opposite_sides(said("A 12 mm nodule in the right upper lobe."), data, (STEP,) * 3, boxes) is not None
+
+
+def test_what_is_too_small_to_see_tells_nothing_without_an_image(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    ball(data, affine, (SIGN["left"] * 90, 20, 400), 4.5, 40)
+    row = (400 - LOW) / STEP
+    text = said("A 9 mm nodule in the right upper lobe.")
+    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+    assert opposite_sides(text, data, (STEP,) * 3, boxes, lambda _row: row) is not None
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_consolidation_at_the_front_against_the_chest_wall_is_seen_and_the_heart_is_none(plain, side):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    x, y, z = axes_of(data, affine)
+    lung = ellipsoid(x, y, z, LUNGS[f"lung_{side}"], LUNG_AXES)
+    data[lung & (abs(x) > 105) & (y > 10) & (abs(z - 380) < 25)] = 0
+    for stated in ("left", "right"):
+        found = opposite_sides(said(f"Consolidation in the {stated} lung."), data, (STEP,) * 3, boxes)
+        assert (found is not None) is (stated != side)
+
+
 def test_no_volume_is_held_once_its_study_is_done(plain):
     shown = Shown(plain[0], (STEP,) * 3, plain[2])
     assert shown.nodule_hu("left", slice(None), 20.0) >= 0
@@ -229,16 +284,17 @@ def test_evidence_for_the_text_outweighs_a_weaker_doubt(plain):
     assert opposite_sides(said(text), data, (STEP,) * 3, boxes) is None
 
 
-def test_kidneys_without_contrast_tell_nothing_of_water(plain):
+@pytest.mark.parametrize("finding", ["There is a 40 mm cyst of the {side} kidney.", "Mild {side} hydronephrosis."])
+def test_water_in_a_kidney_shows_without_contrast_too(plain, finding):
     data, affine, boxes = plain[0].copy(), *plain[1:]
-    cyst(data, affine, "right")
-    text = said("There is a 28 mm cyst of the left kidney. Mild left hydronephrosis.")
-    assert opposite_sides(text, data, (STEP,) * 3, boxes) is not None
     for side in ("left", "right"):
         low, high = boxes[f"kidney_{side}"]
         kidney = data[tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))]
         kidney[kidney > 50] = 35
-    assert opposite_sides(text, data, (STEP,) * 3, boxes) is None
+    cyst(data, affine, "right")
+    for side in ("left", "right"):
+        found = opposite_sides(said(finding.format(side=side)), data, (STEP,) * 3, boxes)
+        assert (found is not None) is (side == "left")
 
 
 def test_a_wide_collecting_system_tells_its_side_beside_ascites(plain):
@@ -249,12 +305,23 @@ def test_a_wide_collecting_system_tells_its_side_beside_ascites(plain):
     assert found == "hydronephrosis: left in the text, right in the images"
 
 
-def test_ascites_about_a_kidney_is_no_cyst(plain):
+def test_a_cyst_tells_its_side_beside_ascites(plain):
     data, affine, boxes = plain[0].copy(), *plain[1:]
+    for organ in ("kidney_left", "kidney_right"):
+        (x, y, z), _, _ = ORGANS[organ]
+        ball(data, affine, (x * 1.6, y + 20, z), 18, 10)  # fluid in the gutters
     cyst(data, affine, "right")
-    text = "There is a 28 mm cyst of the left kidney."
-    for more, is_found in (("", True), (" Moderate ascites.", False), (" No ascites.", True)):
-        assert (opposite_sides(said(text + more), data, (STEP,) * 3, boxes) is not None) is is_found
+    for side in ("left", "right"):
+        text = said(f"There is a 40 mm cyst of the {side} kidney. Moderate ascites.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is (side == "left")
+
+
+def test_compressive_atelectasis_tells_nothing_beside_its_effusion(plain):
+    data, affine, boxes = plain[0].copy(), *plain[1:]
+    band(data, affine, "left")
+    for kind, is_heard in (("compressive", False), ("linear", True)):
+        text = said(f"There is {kind} atelectasis in the right lower lobe.")
+        assert (opposite_sides(text, data, (STEP,) * 3, boxes) is not None) is is_heard
 
 
 def test_a_volume_without_boxes_says_nothing(plain):
