@@ -107,7 +107,9 @@ def _every_task(bench: Bench) -> dict[str, Any]:
     """The results of all tasks; what a measurement of the same that was cut off had, is taken from `PARTIAL`."""
     path = bench.run.root / PARTIAL
     pairs = [sorted(side.catalogue.by_pair) for side in (bench.train, bench.held_out)]
-    key = hashlib.sha256(json.dumps([as_table(bench.config), bench.step, pairs]).encode("utf-8")).hexdigest()
+    labels = [(one.name, one.stat().st_mtime_ns) for one in sorted((bench.dataset.root / "labels").rglob("*"))]
+    known = json.dumps([as_table(bench.config), bench.step, pairs, labels])
+    key = hashlib.sha256(known.encode("utf-8")).hexdigest()
     held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     results: dict[str, Any] = held["results"] if held.get("key") == key else {}
     if results:

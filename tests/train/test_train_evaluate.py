@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -160,6 +161,26 @@ def test_a_measurement_that_was_cut_off_goes_on_and_ends_in_the_same_bytes(
     assert main([*command, "--quiet"]) == 0
     assert {name: (run / name).read_bytes() for name in before} == before
     assert not (run / "metrics.partial.json").exists()
+
+
+def test_what_was_measured_on_other_labels_is_measured_again(
+    run: Path, tiny_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def interrupted(_bench: Any) -> Any:
+        raise KeyboardInterrupt
+
+    for name in TASKS:
+        monkeypatch.setitem(evaluate_module.TASKS, name, interrupted)
+    monkeypatch.setitem(evaluate_module.TASKS, next(iter(TASKS)), lambda _bench: measured.append(1) or {})
+    command = ["evaluate", str(run), str(tiny_dataset), "--quiet", "--set", "batch=4"]
+    assert [main(command) for _ in range(2)] == [130, 130]
+    assert len(measured) == 1
+    os.utime(next((tiny_dataset / "labels").rglob("*.nii")), ns=(1, 1))
+    assert main(command) == 130
+    assert len(measured) == 2
+    (run / "metrics.partial.json").unlink()
 
 
 def test_numbers_that_are_not_finite_become_null(
