@@ -44,7 +44,7 @@ def test_interior_gaps_are_counted(n, step, data):
 
 @given(
     blocks=st.lists(st.tuples(counts, st.sampled_from([1.0, 2.5, 5.0, 7.0])), min_size=2, max_size=4),
-    passage=st.floats(0.3, 0.9),
+    passage=st.floats(0.3, 0.85),  # nearer to 1 mm it is a step of the block itself
 )
 @settings(max_examples=60, deadline=None)
 def test_blocks_cover_every_slice_once(blocks, passage):
