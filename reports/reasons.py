@@ -26,7 +26,10 @@ class DropReason(Code):
     # de-identification
     DEID_LEAK = "DEID_LEAK", "an identifier is still in the text after de-identification; the report is withheld"
     # text
-    PARSE_FAILED = "PARSE_FAILED", "the text could not be parsed; a bug, counted"
+    PARSE_FAILED = (
+        "PARSE_FAILED",
+        "the text could not be de-identified or parsed; a bug, of ours or of a model, counted",
+    )
 
 
 class ReportFlag(Code):

@@ -109,7 +109,12 @@ def process_report(report: MergedReport, settings: ParseSettings) -> Outcome:
     if settings.deidentify:
         shift = shift_of(raw, settings.key)
         program = Deidentifier(raw.known_identifiers, shift_days=shift, seed=settings.key, model=settings.name_model)
-        clean = program.apply(text)
+        try:
+            clean = program.apply(text)
+        except ConfigError:
+            raise  # the model of names is not there: no report's fault
+        except Exception as error:  # a user's model failed on this text
+            return _dropped(report, "deidentify", DropReason.PARSE_FAILED, type(error).__name__)
         text, replaced = clean.text, clean.kinds
         found = leaks(text, (value for _, value in raw.known_identifiers))
         if found:

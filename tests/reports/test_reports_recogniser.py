@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import spacy
+from spacy.language import Language
 from spacy.training import Example
 
 from curation.__main__ import main as curate
@@ -115,6 +117,31 @@ def test_the_command_hides_the_models_people(folder: str, tmp_path: Path, capsys
     text = read_rows(tmp_path / "o.reports.parquet")[0]["text"]
     assert "quorra" not in text
     assert "Baker cyst" in text
+
+
+def test_a_text_that_the_model_fails_on_is_withheld_and_the_others_go_on(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("A1", TEXT), ("A2", "FINDINGS: A spleen of orvexa brunt.")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    nlp, whole = load_recogniser(NameModel(folder)), Language.__call__
+
+    def fails(self: Language, text: str) -> Any:
+        if self is nlp and "spleen" in text:
+            raise ValueError(text)
+        return whole(self, text)
+
+    monkeypatch.setattr(Language, "__call__", fails)
+    out = tmp_path / "o" / "o.parquet"
+    assert main(["parse", str(tmp_path), "--out", str(out), "--name-model", folder]) == 0
+    assert [row["text"][:36] for row in read_rows(out.with_name("o.reports.parquet"))] == [
+        "Images of [NAME] were compared with "
+    ]
+    dropped = read_rows(out.with_name("o.dropped.parquet"))
+    assert [(row["stage"], row["reason"], row["detail"]) for row in dropped] == [
+        ("deidentify", "PARSE_FAILED", "ValueError")
+    ]
+    assert "orvexa" not in capsys.readouterr().err
 
 
 def test_a_curation_is_told_the_model_in_its_configuration(folder: str, tmp_path: Path) -> None:
