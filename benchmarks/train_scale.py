@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from curation.contract import FINDINGS, TABLES, Dataset, affine_of, best_boxes
@@ -34,6 +33,7 @@ from train.config import load_config
 from train.crops import Draw, covered_fraction
 from train.intervals import statistic_interval
 from train.networks import build_backbone
+from train.probes import auroc_of
 from train.reader import VolumeStore, map_nifti
 from train.text import train_tokens
 
@@ -232,12 +232,12 @@ def _measured(model: nn.ModuleDict, held: Batcher, truth: Truth, seed: int) -> d
 def _auroc(wanted: np.ndarray, given: np.ndarray, region: np.ndarray | None) -> float:
     """AUROC of one class; with `region`, its mean over the regions that have cases enough; NaN where none has."""
     if region is None:
-        return float(roc_auc_score(wanted, given)) if 0 < wanted.sum() < len(wanted) else float("nan")
+        return auroc_of(wanted, given)
     found = []
     for name in np.unique(region):
         rows = region == name
         if LEAST_CASES <= wanted[rows].sum() <= rows.sum() - LEAST_CASES:
-            found.append(roc_auc_score(wanted[rows], given[rows]))
+            found.append(auroc_of(wanted[rows], given[rows]))
     return float(np.mean(found)) if found else float("nan")
 
 

@@ -106,26 +106,23 @@ def process_report(report: MergedReport, settings: ParseSettings) -> Outcome:
 
     raw, text = report.raw, report.raw.text
     replaced: Mapping[str, int] = {}
-    if settings.deidentify:
-        shift = shift_of(raw, settings.key)
-        program = Deidentifier(raw.known_identifiers, shift_days=shift, seed=settings.key, model=settings.name_model)
-        try:
-            clean = program.apply(text)
-        except ConfigError:
-            raise  # the model of names is not there: no report's fault
-        except Exception as error:  # a user's model failed on this text
-            return _dropped(report, "deidentify", DropReason.PARSE_FAILED, type(error).__name__)
-        text, replaced = clean.text, clean.kinds
-        found = leaks(text, (value for _, value in raw.known_identifiers))
-        if found:
-            return _dropped(report, "deidentify", DropReason.DEID_LEAK, f"still there: {', '.join(found)}")
-    language = settings.language or raw.language
+    stage = "deidentify"
     try:
+        if settings.deidentify:
+            shift = shift_of(raw, settings.key)
+            known, model = raw.known_identifiers, settings.name_model
+            clean = Deidentifier(known, shift_days=shift, seed=settings.key, model=model).apply(text)
+            text, replaced = clean.text, clean.kinds
+            found = leaks(text, (value for _, value in known))
+            if found:
+                return _dropped(report, stage, DropReason.DEID_LEAK, f"still there: {', '.join(found)}")
+        stage = "parse"
+        language = settings.language or raw.language
         parsed = parse_report(text, language=language, profile=settings.profile, model=settings.model)
     except ConfigError:
-        raise  # the model is not there: no report's fault
-    except Exception as error:
-        return _dropped(report, "parse", DropReason.PARSE_FAILED, type(error).__name__)
+        raise  # a model is not there: no report's fault
+    except Exception as error:  # a bug of ours, or a user's model that fails on this text
+        return _dropped(report, stage, DropReason.PARSE_FAILED, type(error).__name__)
     report_id = id_of("report", raw.source_key)
     return Outcome(
         _report_row(report, parsed, report_id, sum(replaced.values())),

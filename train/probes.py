@@ -91,7 +91,7 @@ def _macro(bench: Bench, scores: Scores) -> dict[str, Any]:
     def auroc(finding: str, drawn: np.ndarray) -> float:
         truth, score = (column[drawn] for column in scores[finding])
         known = ~np.isnan(truth)
-        return _auroc(truth[known], score[known])
+        return auroc_of(truth[known], score[known])
 
     def macro(drawn: np.ndarray) -> float:
         known = [value for finding in scores if (value := auroc(finding, drawn)) == value]
@@ -124,13 +124,14 @@ def abnormal_crops(bench: Bench) -> dict[str, Any]:
 
     def auroc(drawn: np.ndarray) -> float:
         index = np.concatenate([of_patient[int(i)] for i in drawn])
-        return _auroc(y_test[index], score[index])
+        return auroc_of(y_test[index], score[index])
 
     interval = _interval(bench, auroc, len(names))
     return {"auroc": interval, "n_crops": len(y_test), "share_abnormal": float(y_test.mean())}
 
 
-def _auroc(truth: np.ndarray, score: np.ndarray) -> float:
+def auroc_of(truth: np.ndarray, score: np.ndarray) -> float:
+    """AUROC of `score` for 0 or 1 of `truth`, (n,) each; NaN where all are alike."""
     return float(roc_auc_score(truth, score)) if len(set(truth)) == 2 else float("nan")
 
 
